@@ -1,0 +1,29 @@
+// Package volume is the seam between the kubelet and the kinds of volumes.
+package volume
+
+import (
+	"context"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// A Plugin makes one kind of volume available to pods on this node.
+type Plugin interface {
+	// Name is upstream's plugin name, such as "kubernetes.io~empty-dir": it is
+	// the directory under pods/UID/volumes that holds this kind's volumes.
+	Name() string
+
+	// Supports says whether the volume is of this kind.
+	Supports(v *corev1.Volume) bool
+
+	// SetUp brings the volume's content to dir, which the caller has not made,
+	// and returns the host path that containers mount (dir itself, or another
+	// path for a hostPath). It is called again at every sync of the pod and
+	// when the kubelet was restarted: it must then leave data alone and bring
+	// generated content (downward API) up to date, atomically.
+	SetUp(ctx context.Context, pod *corev1.Pod, v *corev1.Volume, dir string) (path string, err error)
+
+	// TearDown undoes SetUp, given nothing but what is on disk. It succeeds
+	// when there is nothing to undo.
+	TearDown(ctx context.Context, dir string) error
+}
