@@ -1,0 +1,127 @@
+package box
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Run runs a command inside the box whose init is pid, as root, with the given
+// cmd's arguments and standard streams; cmd.Path is looked up in the box. It
+// returns when the command has ended, with the error of [exec.Cmd.Run].
+//
+// It is nsenter(1) in a few lines: a thread joins the namespaces, and the child
+// that it forks is born in them.
+func Run(box string, pid int, cmd *exec.Cmd) error {
+	result := make(chan error)
+	go func() {
+		// The thread is not unlocked: it has changed for good, so the runtime
+		// ends it with the goroutine.
+		runtime.LockOSThread()
+		result <- run(box, pid, cmd)
+	}()
+	return <-result
+}
+
+func run(box string, pid int, cmd *exec.Cmd) error {
+	v2, err := enterCgroups(box)
+	if err != nil {
+		return fmt.Errorf("enter %s: %w", box, err)
+	}
+	if v2 != nil {
+		defer v2.Close()
+		if cmd.SysProcAttr == nil {
+			cmd.SysProcAttr = &syscall.SysProcAttr{}
+		}
+		cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(v2.Fd())
+	}
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return fmt.Errorf("enter %s: open process %d: %w", box, pid, err)
+	}
+	defer unix.Close(fd)
+	// A thread that shares its working directory with others may not change
+	// its mount namespace: setns(2).
+	if err := unix.Unshare(unix.CLONE_FS); err != nil {
+		return err
+	}
+	const all = unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC | unix.CLONE_NEWCGROUP
+	if err := unix.Setns(fd, all); err != nil {
+		return fmt.Errorf("enter the namespaces of %s (process %d): %w", box, pid, err)
+	}
+	if cmd.Path, err = lookPath(cmd.Args[0]); err != nil {
+		return fmt.Errorf("in %s: %w", box, err)
+	}
+	cmd.Err = nil
+	if cmd.Dir == "" {
+		cmd.Dir = "/"
+	}
+	if cmd.Env == nil {
+		cmd.Env = Environ()
+	}
+	return cmd.Run()
+}
+
+// lookPath is exec.LookPath with the box's search path; the caller's thread is
+// in the box already.
+func lookPath(name string) (string, error) {
+	if strings.Contains(name, "/") {
+		return exec.LookPath(name)
+	}
+	for dir := range strings.SplitSeq(Path, ":") {
+		if path, err := exec.LookPath(dir + "/" + name); err == nil {
+			return path, nil
+		}
+	}
+	return "", &exec.Error{Name: name, Err: exec.ErrNotFound}
+}
+
+// Environ is the environment of a command in a box.
+func Environ() []string {
+	env := []string{"PATH=" + Path, "HOME=/root", "USER=root", "LANG=C.UTF-8"}
+	if term := os.Getenv("TERM"); term != "" {
+		env = append(env, "TERM="+term)
+	}
+	return env
+}
+
+// enterCgroups moves the calling thread into the box's cgroups, so that what it
+// starts is counted, limited and killed with the box. That is a thing of v1,
+// where a thread can be moved alone; for v2 it returns the directory that the
+// new process is to be born in (clone3(2), CLONE_INTO_CGROUP).
+func enterCgroups(box string) (v2 *os.File, err error) {
+	hs, err := hierarchies()
+	if err != nil {
+		return nil, err
+	}
+	for _, h := range hs {
+		dir := h.dir(box)
+		if h.fstype == "cgroup2" {
+			// The box's init keeps its own processes in a leaf, because a v2
+			// cgroup has either processes or children with controllers.
+			if leaf := filepath.Join(dir, "init"); isDir(leaf) {
+				dir = leaf
+			}
+			if v2, err = os.Open(dir); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		if err := os.WriteFile(filepath.Join(dir, "tasks"), []byte(strconv.Itoa(unix.Gettid())), 0); err != nil {
+			return nil, err
+		}
+	}
+	return v2, nil
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}

@@ -1,0 +1,26 @@
+// Command node-init is the first process of a node. See package initd.
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/k8s-groundup/groundup/tools/lab/initd"
+)
+
+func main() {
+	log := slog.New(slog.NewTextHandler(os.Stdout, nil))
+	if err := run(log); err != nil {
+		fmt.Fprintf(os.Stderr, "node-init: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+func run(log *slog.Logger) error {
+	if err := initd.OwnCgroup("/sys/fs/cgroup"); err != nil {
+		return err
+	}
+	i := initd.Init{Services: initd.ServicesFile, Status: initd.StatusFile, Logs: initd.LogDir, Log: log}
+	return i.Run()
+}
