@@ -133,4 +133,3 @@ func choose(index v1.ImageIndex, platform v1.Platform) (v1.Image, error) {
 	}
 	return nil, fmt.Errorf("no image for platform %s in the index", platform)
 }
-
