@@ -22,7 +22,7 @@ func Connect(p Plan, n int, node string, pid int) error {
 	if err != nil {
 		return fmt.Errorf("bridge %s: %w", Bridge, err)
 	}
-	if err := Disconnect(node); err != nil {
+	if err := Disconnect(p, n, node); err != nil {
 		return err
 	}
 	veth := &netlink.Veth{
@@ -36,11 +36,15 @@ func Connect(p Plan, n int, node string, pid int) error {
 	if err := inside(p, n, pid); err != nil {
 		return fmt.Errorf("network of %s: %w", node, err)
 	}
-	route := netlink.Route{LinkIndex: bridge.Attrs().Index, Dst: ipnet(p.PodCIDR(n)), Gw: p.Node(n).AsSlice()}
-	if err := netlink.RouteReplace(&route); err != nil {
+	if err := netlink.RouteReplace(podRoute(p, n)); err != nil {
 		return fmt.Errorf("route to the pods of %s: %w", node, err)
 	}
 	return nil
+}
+
+// podRoute is the route of this machine to the pods of node n.
+func podRoute(p Plan, n int) *netlink.Route {
+	return &netlink.Route{Dst: ipnet(p.PodCIDR(n)), Gw: p.Node(n).AsSlice()}
 }
 
 func inside(p Plan, n, pid int) error {
@@ -74,9 +78,12 @@ func inside(p Plan, n, pid int) error {
 	return nil
 }
 
-// Disconnect pulls the node's cable; the routes through it go too. It succeeds
-// when there is none.
-func Disconnect(node string) error {
+// Disconnect pulls the node's cable and forgets the route to its pods. It
+// succeeds when there is none.
+func Disconnect(p Plan, n int, node string) error {
+	if err := netlink.RouteDel(podRoute(p, n)); err != nil && !errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("remove the route to the pods of %s: %w", node, err)
+	}
 	link, err := netlink.LinkByName(cable(node))
 	if errors.As(err, &netlink.LinkNotFoundError{}) {
 		return nil

@@ -1,0 +1,151 @@
+package check
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// A Runner runs checks against one cluster.
+type Runner struct {
+	// Library is the shell file with the words that all checks share.
+	Library string
+	// Env is added to the environment of every script.
+	Env []string
+}
+
+// A Result is what became of a check.
+type Result struct {
+	ID       string        `json:"id"`
+	Title    string        `json:"title"`
+	Proves   string        `json:"proves"`
+	Passed   bool          `json:"passed"`
+	Cause    string        `json:"cause,omitempty"`    // as the probe named it
+	Observed string        `json:"observed,omitempty"` // what the last probe said
+	Hint     string        `json:"hint,omitempty"`
+	See      string        `json:"see,omitempty"`
+	Took     time.Duration `json:"tookNanoseconds"`
+	Probes   int           `json:"probes"` // how often it was asked
+}
+
+// interval is the pause between two probes.
+const interval = 100 * time.Millisecond
+
+// causeMark begins the line by which `fail` tells the cause.
+const causeMark = "::cause "
+
+// Run runs one check to its end. The cleanup runs even when ctx is done.
+func (r Runner) Run(ctx context.Context, c Check) Result {
+	start := time.Now()
+	res := Result{ID: c.ID, Title: c.Title, Proves: c.Proves, See: c.See}
+	defer func() { res.Took = time.Since(start) }()
+	dir, err := os.MkdirTemp("", "groundup-check-")
+	if err != nil {
+		res.Observed = err.Error()
+		return res
+	}
+	defer os.RemoveAll(dir)
+	limited, cancel := context.WithTimeout(ctx, c.Time)
+	defer cancel()
+	defer func() {
+		cleanup, stop := context.WithTimeout(context.WithoutCancel(ctx), c.Time+10*time.Second)
+		defer stop()
+		if out, err := r.call(cleanup, c, dir, "cleanup"); err != nil && res.Passed {
+			res.Passed, res.Observed = false, "cleanup: "+say(out, err)
+		}
+	}()
+	if out, err := r.call(limited, c, dir, "setup"); err != nil {
+		res.blame(c, "setup: ", out, err)
+		return res
+	}
+	for {
+		out, err := r.call(limited, c, dir, "probe")
+		// A probe that the limit cut short says less than the one before it.
+		if limited.Err() == nil || res.Probes == 0 {
+			res.Probes++
+			if err == nil {
+				res.Passed, res.Cause, res.Observed, res.Hint = true, "", "", ""
+				return res
+			}
+			res.blame(c, "", out, err)
+		}
+		select {
+		case <-limited.Done():
+			return res
+		case <-time.After(interval):
+		}
+	}
+}
+
+// Probe asks once whether the property holds, without set-up or clean-up: it is
+// how tasks tick themselves off.
+func (r Runner) Probe(ctx context.Context, c Check) Result {
+	res := Result{ID: c.ID, Title: c.Title, Proves: c.Proves, See: c.See, Probes: 1}
+	limited, cancel := context.WithTimeout(ctx, c.Time)
+	defer cancel()
+	out, err := r.call(limited, c, os.TempDir(), "probe")
+	res.Passed = err == nil
+	if err != nil {
+		res.blame(c, "", out, err)
+	}
+	return res
+}
+
+// Solve does what a task asks for.
+func (r Runner) Solve(ctx context.Context, c Check) (string, error) {
+	if !c.CanSolve() {
+		return "", fmt.Errorf("%s has no solution", c.ID)
+	}
+	out, err := r.call(ctx, c, os.TempDir(), "solve")
+	return string(out), err
+}
+
+func (res *Result) blame(c Check, prefix string, out []byte, err error) {
+	res.Cause = ""
+	var rest []string
+	for line := range strings.Lines(string(out)) {
+		if cause, ok := strings.CutPrefix(line, causeMark); ok {
+			res.Cause = strings.TrimSpace(cause)
+			continue
+		}
+		rest = append(rest, line)
+	}
+	res.Observed = prefix + say([]byte(strings.Join(rest, "")), err)
+	res.Hint = c.Hint(res.Cause)
+}
+
+func say(out []byte, err error) string {
+	if text := strings.TrimSpace(string(out)); text != "" {
+		return text
+	}
+	return err.Error()
+}
+
+// call runs one function of the script, if it has it, in a process group that
+// ends with it.
+func (r Runner) call(ctx context.Context, c Check, dir, function string) ([]byte, error) {
+	if !slices.Contains(c.functions, function) {
+		return nil, nil
+	}
+	const program = `set -u; . "$1"; . "$2"; "$3"`
+	cmd := exec.CommandContext(ctx, "sh", "-c", program, "sh", r.Library, c.File, function)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), r.Env...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = time.Second
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := cmd.Run()
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		err = fmt.Errorf("no answer within %s", c.Time)
+	}
+	return out.Bytes(), err
+}

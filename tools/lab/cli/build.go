@@ -1,0 +1,191 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/k8s-groundup/groundup/tools/lab/cluster"
+	"github.com/k8s-groundup/groundup/tools/lab/step"
+	"github.com/spf13/cobra"
+)
+
+func buildCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "build [STEP]",
+		Short: "Build a step's programs into bin/step-NN and its images into bin/images",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, dir, err := chooseStep(args)
+			if err != nil {
+				return err
+			}
+			return build(cmd.Context(), dir, s, newReporter(cmd.OutOrStdout()))
+		},
+	}
+}
+
+// chooseStep loads the step that args name, the running cluster's when they name
+// none, or else the last one.
+func chooseStep(args []string) (*step.Step, string, error) {
+	dir, err := repo()
+	if err != nil {
+		return nil, "", err
+	}
+	n, err := number(dir, args)
+	if err != nil {
+		return nil, "", err
+	}
+	s, err := step.Load(dir, n)
+	return s, dir, err
+}
+
+func number(dir string, args []string) (int, error) {
+	if len(args) > 0 {
+		return step.Parse(args[0])
+	}
+	if state, err := open().State(); err == nil {
+		return state.Step, nil
+	}
+	all, err := step.List(dir)
+	if err != nil {
+		return 0, err
+	}
+	return step.Parse(all[len(all)-1])
+}
+
+func binDir(repo string, s *step.Step) string {
+	return filepath.Join(repo, "bin", fmt.Sprintf("step-%02d", s.Number))
+}
+
+func imageDir(repo string) string { return filepath.Join(repo, "bin", "images") }
+
+func specOf(repo string, s *step.Step, nodes int) cluster.Spec {
+	return cluster.Spec{Step: s, Nodes: nodes, Binaries: binDir(repo, s), Images: imageDir(repo)}
+}
+
+// build makes the programs of the step and its images. The go command knows
+// what is up to date.
+func build(ctx context.Context, repo string, s *step.Step, r *reporter) error {
+	mains, err := s.Binaries()
+	if err != nil {
+		return err
+	}
+	var pure []string
+	for _, name := range slices.Sorted(maps.Keys(mains)) {
+		if !slices.Contains(s.Cgo, name) {
+			pure = append(pure, "./"+rel(repo, mains[name]))
+		}
+	}
+	if err := r.do("build the programs", func() error {
+		if err := goBuild(ctx, repo, nil, "bin/", "./tools/lab/cmd/node-init", "./tools/images/cmd/images"); err != nil {
+			return err
+		}
+		return goBuild(ctx, repo, nil, rel(repo, binDir(repo, s))+"/", pure...)
+	}); err != nil {
+		return err
+	}
+	if err := r.do("build "+strings.Join(s.Cgo, ", "), func() error {
+		if _, err := exec.LookPath("gcc"); err != nil {
+			return fmt.Errorf("the container init needs a C compiler, and there is no gcc here: `make deps` installs it")
+		}
+		for _, name := range s.Cgo {
+			env := []string{"CGO_ENABLED=1"}
+			if err := goBuild(ctx, repo, env, rel(repo, binDir(repo, s))+"/", "./"+rel(repo, mains[name])); err != nil {
+				return err
+			}
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	return r.do("build the images "+strings.Join(s.Images, ", "), func() error {
+		return run(ctx, repo, nil, append([]string{"bin/images", "build", "-o", rel(repo, imageDir(repo))}, s.Images...)...)
+	})
+}
+
+func rel(repo, path string) string {
+	if r, err := filepath.Rel(repo, path); err == nil {
+		return r
+	}
+	return path
+}
+
+func goBuild(ctx context.Context, repo string, env []string, out string, packages ...string) error {
+	ldflags := "-s -w"
+	if len(env) == 0 {
+		env = []string{"CGO_ENABLED=0"}
+	} else {
+		ldflags += " -extldflags=-static"
+	}
+	argv := []string{"go", "build", "-trimpath", "-tags=netgo,osusergo", "-ldflags=" + ldflags, "-o", out}
+	return run(ctx, repo, env, append(argv, packages...)...)
+}
+
+// run runs a program of the build and shows what it said only when it failed.
+func run(ctx context.Context, dir string, env []string, argv ...string) error {
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	if strings.Contains(argv[0], "/") {
+		cmd.Path = filepath.Join(dir, argv[0])
+	}
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), env...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", strings.Join(append(env, argv...), " "), err, out)
+	}
+	return nil
+}
+
+func listCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "list [STEP]",
+		Short: "List the steps, or which main package each program of a step comes from",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			dir, err := repo()
+			if err != nil {
+				return err
+			}
+			if len(args) == 0 {
+				return listSteps(cmd.OutOrStdout(), dir)
+			}
+			s, _, err := chooseStep(args)
+			if err != nil {
+				return err
+			}
+			mains, err := s.Binaries()
+			if err != nil {
+				return err
+			}
+			for _, name := range slices.Sorted(maps.Keys(mains)) {
+				fmt.Fprintf(cmd.OutOrStdout(), "%-24s %s\n", name, rel(dir, mains[name]))
+			}
+			return nil
+		},
+	}
+}
+
+func listSteps(w io.Writer, dir string) error {
+	names, err := step.List(dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		n, err := step.Parse(name)
+		if err != nil {
+			return err
+		}
+		s, err := step.Load(dir, n)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(w, "%-16s %s\n", name, s.Proves)
+	}
+	return nil
+}

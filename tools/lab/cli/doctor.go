@@ -1,0 +1,49 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/k8s-groundup/groundup/tools/lab/cluster"
+	"github.com/k8s-groundup/groundup/tools/lab/doctor"
+	"github.com/spf13/cobra"
+)
+
+func doctorCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Is this machine able? Each thing it lacks with the remedy",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			findings := doctor.Examine(cluster.Home())
+			w := cmd.OutOrStdout()
+			if asJSON {
+				e := json.NewEncoder(w)
+				e.SetIndent("", "  ")
+				return e.Encode(findings)
+			}
+			sick := 0
+			for _, f := range findings {
+				mark := green.Render("✓")
+				switch {
+				case !f.Good() && f.Optional:
+					mark = faint.Render("–")
+				case !f.Good():
+					mark = red.Render("✗")
+					sick++
+				}
+				fmt.Fprintf(w, "  %s %-40s %s\n", mark, f.What, f.Found)
+				if !f.Good() {
+					fmt.Fprintf(w, "      %s\n", f.Remedy)
+				}
+			}
+			if sick > 0 {
+				return ExitCode(1)
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
+	return cmd
+}

@@ -1,0 +1,121 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"github.com/charmbracelet/glamour"
+	"github.com/k8s-groundup/groundup/tools/lab/guide"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+func readCommand() *cobra.Command {
+	var quote, record, check bool
+	cmd := &cobra.Command{
+		Use:   "read [STEP]",
+		Short: "The guide of a step, rendered in the terminal",
+		Long: `read renders labs/NN-name/guide.md. The code it quotes is copied from the compiled
+source, and the output it shows was printed by a real run: --quote and --record
+copy and run again, and --check says whether either has changed.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, dir, err := chooseStep(args)
+			if err != nil {
+				return err
+			}
+			file := filepath.Join(dir, "labs", s.Name, "guide.md")
+			if quote || record {
+				return refresh(cmd.Context(), cmd.OutOrStdout(), dir, file, quote, record, check)
+			}
+			text, err := os.ReadFile(file)
+			if err != nil {
+				return err
+			}
+			return page(cmd.OutOrStdout(), string(text))
+		},
+	}
+	cmd.Flags().BoolVar(&quote, "quote", false, "fill in the quoted source again")
+	cmd.Flags().BoolVar(&record, "record", false, "run the commands on the running cluster and fill in their output")
+	cmd.Flags().BoolVar(&check, "check", false, "with --quote or --record: change nothing, fail when something would change")
+	return cmd
+}
+
+func refresh(ctx context.Context, w io.Writer, dir, file string, quote, record, check bool) error {
+	if record {
+		if err := asRoot("running the guide's commands"); err != nil {
+			return err
+		}
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	g, err := guide.Parse(string(text))
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	if quote {
+		n, err := g.Quote(dir)
+		if err != nil {
+			return fmt.Errorf("%s: %w", file, err)
+		}
+		fmt.Fprintf(w, "%s: %d quotations\n", rel(dir, file), n)
+	}
+	if record {
+		runner, err := checkRunner(dir, open())
+		if err != nil {
+			return err
+		}
+		n, err := g.Record(func(command string) (string, error) {
+			sh := exec.CommandContext(ctx, "sh", "-c", command)
+			sh.Dir = dir
+			sh.Env = append(os.Environ(), runner.Env...)
+			out, err := sh.CombinedOutput()
+			return string(out), err
+		})
+		if err != nil {
+			return fmt.Errorf("%s: %w", file, err)
+		}
+		fmt.Fprintf(w, "%s: %d commands ran\n", rel(dir, file), n)
+	}
+	if g.String() == string(text) {
+		return nil
+	}
+	if check {
+		return fmt.Errorf("%s no longer says what is true:\n%s\n`lab read --quote --record` brings it up to date", rel(dir, file), guide.FirstDifference(string(text), g.String()))
+	}
+	return os.WriteFile(file, []byte(g.String()), 0o644)
+}
+
+// page renders Markdown for the terminal, through the learner's pager when there
+// is one and something to page.
+func page(w io.Writer, text string) error {
+	width, style, tty := 100, "notty", false
+	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		tty, style = true, "auto"
+		if cols, _, err := term.GetSize(int(f.Fd())); err == nil {
+			width = min(cols, 110)
+		}
+	}
+	r, err := glamour.NewTermRenderer(glamour.WithStandardStyle(style), glamour.WithWordWrap(width))
+	if err != nil {
+		return err
+	}
+	out, err := r.Render(text)
+	if err != nil {
+		return err
+	}
+	if less, err := exec.LookPath("less"); err == nil && tty {
+		cmd := exec.Command(less, "-RFX")
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewBufferString(out), os.Stdout, os.Stderr
+		return cmd.Run()
+	}
+	_, err = io.WriteString(w, out)
+	return err
+}

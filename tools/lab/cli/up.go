@@ -1,0 +1,139 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"time"
+
+	"github.com/k8s-groundup/groundup/tools/lab/cluster"
+	"github.com/k8s-groundup/groundup/tools/lab/step"
+	"github.com/spf13/cobra"
+)
+
+func upCommand() *cobra.Command {
+	var nodes int
+	var noBuild bool
+	cmd := &cobra.Command{
+		Use:   "up [STEP]",
+		Short: "Start the cluster of a step, or change the running one to it",
+		Long: `up builds what is not built, starts as many nodes as asked for, and returns when
+they are ready. It may be called at any time: on a running cluster it changes
+what is different, and after an interrupted up it finishes the work.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, dir, err := chooseStep(args)
+			if err != nil {
+				return err
+			}
+			w := cmd.OutOrStdout()
+			r := newReporter(w)
+			if !noBuild {
+				fmt.Fprintf(w, "%s\n%s\n\n", bold.Render(fmt.Sprintf("Step %02d · %s", s.Number, s.Title)), s.Proves)
+				if err := buildIfPossible(cmd.Context(), dir, s, r); err != nil {
+					return err
+				}
+			}
+			if err := asRoot("starting nodes", "--no-build"); err != nil {
+				return err
+			}
+			return up(cmd.Context(), w, dir, s, nodes, r)
+		},
+	}
+	cmd.Flags().IntVar(&nodes, "nodes", 0, "how many `nodes` (default: as many as there are, or 1)")
+	cmd.Flags().BoolVar(&noBuild, "no-build", false, "take the programs as they are in bin/")
+	return cmd
+}
+
+// buildIfPossible builds, unless there is no Go here and somebody has built
+// before: an installed classroom machine.
+func buildIfPossible(ctx context.Context, dir string, s *step.Step, r *reporter) error {
+	if _, err := exec.LookPath("go"); err != nil {
+		if _, err := os.Stat(binDir(dir, s)); err == nil {
+			return nil
+		}
+		return fmt.Errorf("there is no go command here and step %02d is not built: install Go (https://go.dev/dl)", s.Number)
+	}
+	return build(ctx, dir, s, r)
+}
+
+func up(ctx context.Context, w io.Writer, dir string, s *step.Step, nodes int, r *reporter) error {
+	c := open()
+	c.Report = r.begin
+	if err := c.Lock(); err != nil {
+		return err
+	}
+	defer c.Unlock()
+	if nodes == 0 {
+		nodes = 1
+		if state, err := c.State(); err == nil {
+			nodes = state.Nodes
+		}
+	}
+	if err := c.Up(ctx, specOf(dir, s, nodes)); err != nil {
+		return fmt.Errorf("%w\n     `lab up` again continues, `lab down` removes what there is", err)
+	}
+	fmt.Fprintln(w)
+	if err := showPods(ctx, w, c, s); err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "%s  lab verify     %s\n", faint.Render("prove it "), faint.Render("(make verify)"))
+	fmt.Fprintf(w, "%s  lab read %02d\n", faint.Render("the guide"), s.Number)
+	fmt.Fprintf(w, "%s  %s\n", faint.Render("the code "), s.ReadNext)
+	return nil
+}
+
+// podsTimeout is how long up waits for the static pods to run before it shows
+// them as they are: whether that is right is for verify to say.
+const podsTimeout = 20 * time.Second
+
+func showPods(ctx context.Context, w io.Writer, c *cluster.Cluster, s *step.Step) error {
+	files, err := s.Files(step.Node{First: true})
+	if err != nil {
+		return err
+	}
+	if !hasManifest(files) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, podsTimeout)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		pods, err := listPods(ctx, c, "")
+		if err == nil && len(pods) > 0 && allReady(pods) {
+			printPods(w, pods)
+			fmt.Fprintf(w, "\n%s  curl http://%s:8080/\n", faint.Render("try it   "), pods[0].Status.PodIP)
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			printPods(w, pods)
+			fmt.Fprintln(w, red.Render("not every pod is ready yet; `lab verify` says what is missing"))
+			return nil
+		}
+	}
+}
+
+func downCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "down",
+		Short: "Remove the cluster without a trace",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := asRoot("removing nodes"); err != nil {
+				return err
+			}
+			c := open()
+			c.Report = newReporter(cmd.OutOrStdout()).begin
+			if err := c.Lock(); err != nil {
+				return err
+			}
+			defer c.Unlock()
+			return c.Down()
+		},
+	}
+}

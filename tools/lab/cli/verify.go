@@ -1,0 +1,156 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/k8s-groundup/groundup/tools/lab/check"
+	"github.com/k8s-groundup/groundup/tools/lab/cluster"
+	"github.com/k8s-groundup/groundup/tools/lab/step"
+	"github.com/spf13/cobra"
+)
+
+func verifyCommand() *cobra.Command {
+	var asJSON, keepGoing bool
+	var only string
+	cmd := &cobra.Command{
+		Use:   "verify [STEP]",
+		Short: "Prove, line by line, that the cluster does what the step says",
+		Long: `verify runs the checks of the step's lab against the running cluster. Each line is
+one property and what it proves. It stops at the first broken link, says what it
+saw and what to try, and ends with a non-zero code.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := asRoot("looking into nodes"); err != nil {
+				return err
+			}
+			s, dir, err := chooseStep(args)
+			if err != nil {
+				return err
+			}
+			checks, err := check.Load(filepath.Join(dir, "labs", s.Name, "verify"))
+			if err != nil {
+				return err
+			}
+			runner, err := checkRunner(dir, open())
+			if err != nil {
+				return err
+			}
+			v := verification{runner: runner, keepGoing: keepGoing, only: only, w: cmd.OutOrStdout()}
+			if asJSON {
+				v.w = io.Discard
+			}
+			results := v.run(cmd.Context(), s, checks)
+			if asJSON {
+				e := json.NewEncoder(cmd.OutOrStdout())
+				e.SetIndent("", "  ")
+				if err := e.Encode(results); err != nil {
+					return err
+				}
+			}
+			return v.verdict(s, checks, results)
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the results as JSON")
+	cmd.Flags().BoolVarP(&keepGoing, "keep-going", "k", false, "go on after a broken link")
+	cmd.Flags().StringVar(&only, "check", "", "run only the check of this `id`")
+	return cmd
+}
+
+// checkRunner prepares what scripts may count on.
+func checkRunner(dir string, c *cluster.Cluster) (check.Runner, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return check.Runner{}, err
+	}
+	env := []string{
+		"LAB=" + exe,
+		"LABS=" + filepath.Join(dir, "labs"),
+		"GROUNDUP_HOME=" + c.Home,
+		"GROUNDUP_REPO=" + dir,
+		"PATH=" + filepath.Dir(exe) + ":" + os.Getenv("PATH"),
+		"NODES=0", "NODE=node-1", "NODE_IP=", "STEP=",
+	}
+	if state, err := c.State(); err == nil {
+		env = append(env,
+			fmt.Sprintf("NODES=%d", state.Nodes), fmt.Sprintf("STEP=%02d", state.Step), "NODE_IP="+state.Plan.Node(1).String(), "HOST_IP="+state.Plan.Gateway().String())
+	}
+	return check.Runner{Library: filepath.Join(dir, "labs", "words.sh"), Env: env}, nil
+}
+
+// A verification prints each check as it is done.
+type verification struct {
+	runner    check.Runner
+	keepGoing bool
+	only      string
+	w         io.Writer
+}
+
+func (v verification) run(ctx context.Context, s *step.Step, checks []check.Check) []check.Result {
+	fmt.Fprintf(v.w, "%s\n%s\n\n", bold.Render(fmt.Sprintf("Step %02d · %s", s.Number, s.Title)), s.Proves)
+	r := newReporter(v.w)
+	var results []check.Result
+	for _, c := range checks {
+		if ctx.Err() != nil || v.only != "" && c.ID != v.only {
+			continue
+		}
+		if r.live {
+			fmt.Fprintf(v.w, "  %s %s", faint.Render("…"), c.Title)
+		}
+		res := v.runner.Run(ctx, c)
+		if r.live {
+			fmt.Fprint(v.w, "\r\x1b[K")
+		}
+		printResult(v.w, res)
+		results = append(results, res)
+		if !res.Passed && !v.keepGoing {
+			break
+		}
+	}
+	return results
+}
+
+func printResult(w io.Writer, res check.Result) {
+	mark := green.Render("✓")
+	if !res.Passed {
+		mark = red.Render("✗")
+	}
+	fmt.Fprintf(w, "  %s %-58s %s\n", mark, res.Title, faint.Render(short(res.Took.Round(time.Millisecond))))
+	if res.Passed {
+		fmt.Fprintf(w, "    %s\n", faint.Render(res.Proves))
+		return
+	}
+	line := func(name, text string) {
+		if text != "" {
+			fmt.Fprintf(w, "      %-6s %s\n", name, strings.ReplaceAll(text, "\n", "\n             "))
+		}
+	}
+	line("check", res.ID)
+	line("saw", res.Observed)
+	line("hint", res.Hint)
+	line("look", res.See)
+}
+
+func (v verification) verdict(s *step.Step, checks []check.Check, results []check.Result) error {
+	passed := 0
+	for _, r := range results {
+		if r.Passed {
+			passed++
+		}
+	}
+	switch {
+	case v.only != "" && len(results) == 0:
+		return fmt.Errorf("step %02d has no check %q", s.Number, v.only)
+	case passed == len(results) && (v.only != "" || passed == len(checks)):
+		fmt.Fprintf(v.w, "\n%s\n", green.Render(fmt.Sprintf("%d of %d hold.", passed, len(results))))
+		return nil
+	}
+	fmt.Fprintf(v.w, "\n%s\n", red.Render(fmt.Sprintf("%d of %d hold; the first broken link is above.", passed, len(checks))))
+	return ExitCode(1)
+}

@@ -1,0 +1,65 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/k8s-groundup/groundup/tools/lab/xray"
+	"github.com/spf13/cobra"
+)
+
+func xrayCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "xray POD",
+		Short: "One pod down to Linux, each line with the command that proves it",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := asRoot("looking into a node"); err != nil {
+				return err
+			}
+			c := open()
+			pods, err := listPods(cmd.Context(), c, "")
+			if err != nil {
+				return err
+			}
+			found := named(pods, args[0])
+			if len(found) == 0 {
+				return fmt.Errorf("no kubelet runs a pod %q: `lab pods` lists them", args[0])
+			}
+			pod := found[0]
+			node, err := pick(c, pod.Spec.NodeName)
+			if err != nil {
+				return err
+			}
+			facts, err := xray.Pod(node.PID, pod)
+			if err != nil {
+				return err
+			}
+			w := cmd.OutOrStdout()
+			if asJSON {
+				return json.NewEncoder(w).Encode(facts)
+			}
+			fmt.Fprintf(w, "%s  uid %s\n", bold.Render("pod "+pod.Namespace+"/"+pod.Name), pod.UID)
+			printFacts(w, facts, "")
+			fmt.Fprintf(w, "%s\n", faint.Render("the commands are for `lab shell "+node.Name+"`"))
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
+	return cmd
+}
+
+func printFacts(w io.Writer, facts []xray.Fact, indent string) {
+	for i, f := range facts {
+		branch, below := "├─ ", "│  "
+		if i == len(facts)-1 {
+			branch, below = "└─ ", "   "
+		}
+		text := fmt.Sprintf("%s%s%-10s %s", indent, branch, f.Name, strings.TrimSpace(f.Value))
+		fmt.Fprintf(w, "%-76s %s\n", text, faint.Render("# "+f.Proof))
+		printFacts(w, f.Facts, indent+below)
+	}
+}

@@ -1,0 +1,371 @@
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/k8s-groundup/groundup/tools/lab/box"
+	"github.com/k8s-groundup/groundup/tools/lab/fabric"
+	"github.com/k8s-groundup/groundup/tools/lab/initd"
+	"github.com/k8s-groundup/groundup/tools/lab/pki"
+	"github.com/k8s-groundup/groundup/tools/lab/step"
+	"golang.org/x/sys/unix"
+)
+
+// NodeName is the name of the n-th node, counted from 1.
+func NodeName(n int) string { return fmt.Sprintf("node-%d", n) }
+
+// killTimeout bounds how long the kernel may take to end a killed node.
+const killTimeout = 20 * time.Second
+
+// A Node is a node that was booted.
+type Node struct {
+	Name  string
+	IP    string
+	PID   int    // of its init
+	Start string // what [box.StartTime] said of the init
+}
+
+// Running says whether the node's init is still the process it was.
+func (n Node) Running() bool {
+	start, ok := box.StartTime(n.PID)
+	return ok && start == n.Start
+}
+
+// Path is where the node's file is for this machine. It works while the node
+// runs, and for files in memory (/run) too.
+func (n Node) Path(inside string) string {
+	return filepath.Join("/proc", fmt.Sprint(n.PID), "root", inside)
+}
+
+// Run runs a command in the node, like [box.Run].
+func (n Node) Run(cmd *exec.Cmd) error { return box.Run(n.Name, n.PID, cmd) }
+
+// Services is what the node's init says of its services.
+func (n Node) Services() ([]initd.Status, error) {
+	b, err := os.ReadFile(n.Path(initd.StatusFile))
+	if err != nil {
+		return nil, err
+	}
+	var all []initd.Status
+	return all, json.Unmarshal(b, &all)
+}
+
+// Node returns node number n as it was booted last.
+func (c *Cluster) Node(n int) (Node, error) {
+	var node Node
+	b, err := os.ReadFile(c.nodePath(n, "node.json"))
+	if err != nil {
+		return node, err
+	}
+	return node, json.Unmarshal(b, &node)
+}
+
+// Nodes returns all nodes that the state asks for; one that was never booted
+// has no process id.
+func (c *Cluster) Nodes() ([]Node, error) {
+	s, err := c.State()
+	if err != nil {
+		return nil, err
+	}
+	nodes := make([]Node, s.Nodes)
+	for i := range nodes {
+		nodes[i], err = c.Node(i + 1)
+		if errors.Is(err, fs.ErrNotExist) {
+			nodes[i] = Node{Name: NodeName(i + 1), IP: s.Plan.Node(i + 1).String()}
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	return nodes, nil
+}
+
+func (c *Cluster) nodePath(n int, parts ...string) string {
+	return c.path(append([]string{"nodes", NodeName(n)}, parts...)...)
+}
+
+// bootNode brings node n to what the spec says: powered on, its files in place,
+// its images imported, its services running, and ready.
+func (c *Cluster) bootNode(ctx context.Context, spec Spec, state State, authority *pki.Authority, n int) error {
+	info := step.Node{
+		Name: NodeName(n), IP: state.Plan.Node(n).String(), Gateway: state.Plan.Gateway().String(),
+		PodCIDR: state.Plan.PodCIDR(n).String(), First: n == 1,
+	}
+	root := c.nodePath(n, "root")
+	if err := authority.Ensure(filepath.Join(root, "etc/kubernetes/pki/kubelet"), pki.Leaf{
+		User: "system:node:" + info.Name, Groups: []string{"system:nodes"},
+		Names: []string{info.Name}, Addresses: []net.IP{net.ParseIP(info.IP)},
+	}); err != nil {
+		return err
+	}
+	if err := c.writeFiles(spec, state, n, info, authority); err != nil {
+		return err
+	}
+	node, err := c.Node(n)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if !node.Running() {
+		if err := c.do("power on "+info.Name, func() error { node, err = c.powerOn(state, n); return err }); err != nil {
+			return err
+		}
+	}
+	if err := c.importImages(spec, node); err != nil {
+		return err
+	}
+	return c.do("services of "+info.Name, func() error {
+		// An init that is still booting ignores this, and reads the file anyway.
+		if err := unix.Kill(node.PID, unix.SIGHUP); err != nil {
+			return fmt.Errorf("tell init: %w", err)
+		}
+		return c.waitReady(ctx, spec, node, info)
+	})
+}
+
+// powerOn boots the node's box.
+func (c *Cluster) powerOn(state State, n int) (Node, error) {
+	name := NodeName(n)
+	node := Node{Name: name, IP: state.Plan.Node(n).String()}
+	// What an earlier boot left when the power went.
+	if err := box.RemoveCgroups(name, time.Now().Add(killTimeout)); err != nil {
+		return node, err
+	}
+	pid, err := box.Start(box.Config{
+		Name:   name,
+		Root:   c.nodePath(n, "root"),
+		Binds:  []box.Bind{{Source: c.path("bin"), Target: "/opt/groundup/bin"}, {Source: c.path("images"), Target: "/opt/groundup/images"}},
+		Init:   []string{"/opt/groundup/bin/node-init"},
+		Stdout: c.nodePath(n, "console.log"),
+	}, func(pid int) error { return c.plugIn(state, n, &node, pid) })
+	node.PID = pid
+	return node, err
+}
+
+// plugIn connects the box that is about to boot, and writes down its process
+// before anything runs in it, so that no crash of ours can hide it from down.
+func (c *Cluster) plugIn(state State, n int, node *Node, pid int) error {
+	start, ok := box.StartTime(pid)
+	if !ok {
+		return fmt.Errorf("process %d ended at once; see %s", pid, c.nodePath(n, "console.log"))
+	}
+	node.PID, node.Start = pid, start
+	b, err := json.Marshal(node)
+	if err != nil {
+		return err
+	}
+	if err := replaceFile(c.nodePath(n, "node.json"), b, 0o644); err != nil {
+		return err
+	}
+	return fabric.Connect(state.Plan, n, node.Name, pid)
+}
+
+// writeFiles puts the step's files, and what every machine has in /etc, into
+// the node's root, and removes those that an earlier step put there and this
+// one does not have.
+func (c *Cluster) writeFiles(spec Spec, state State, n int, info step.Node, authority *pki.Authority) error {
+	files, err := spec.Step.Files(info)
+	if err != nil {
+		return err
+	}
+	ca, err := os.ReadFile(authority.Cert())
+	if err != nil {
+		return err
+	}
+	files["/etc/kubernetes/pki/ca.crt"] = ca
+	files["/etc/hosts"] = hosts(state)
+	if files["/etc/resolv.conf"], err = resolvConf(); err != nil {
+		return err
+	}
+	services, err := c.services(spec, info, files)
+	if err != nil {
+		return err
+	}
+	if files[initd.ServicesFile], err = json.MarshalIndent(services, "", "  "); err != nil {
+		return err
+	}
+	root := c.nodePath(n, "root")
+	for path, content := range files {
+		have, err := os.ReadFile(filepath.Join(root, path))
+		if err == nil && bytes.Equal(have, content) {
+			continue
+		}
+		if err := replaceFile(filepath.Join(root, path), content, 0o644); err != nil {
+			return err
+		}
+	}
+	return c.forget(n, slices.Sorted(maps.Keys(files)))
+}
+
+// forget removes the files that were written before and are not wanted now.
+func (c *Cluster) forget(n int, want []string) error {
+	list := c.nodePath(n, "files")
+	before, err := os.ReadFile(list)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for path := range strings.FieldsSeq(string(before)) {
+		if !slices.Contains(want, path) {
+			if err := os.Remove(c.nodePath(n, "root", path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+		}
+	}
+	return replaceFile(list, []byte(strings.Join(want, "\n")+"\n"), 0o644)
+}
+
+func hosts(s State) []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "127.0.0.1\tlocalhost\n::1\tlocalhost\n%s\thost\n", s.Plan.Gateway())
+	for n := 1; n <= s.Nodes; n++ {
+		fmt.Fprintf(&b, "%s\t%s\n", s.Plan.Node(n), NodeName(n))
+	}
+	return b.Bytes()
+}
+
+// resolvConf is this machine's, unless that names a resolver on the loopback
+// interface, which is another one in a node.
+func resolvConf() ([]byte, error) {
+	for _, path := range []string{"/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"} {
+		b, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		} else if err != nil {
+			return nil, err
+		}
+		if !strings.Contains(string(b), "nameserver 127.") {
+			return b, nil
+		}
+	}
+	return []byte("# this machine has no name server that a node could reach\n"), nil
+}
+
+// services is what the node's init is to run. A service's version is the hash of
+// its program and of the files in /etc/kubernetes, so one that was rebuilt or
+// configured anew is a changed service, and init restarts it. Manifests do not
+// count: the kubelet watches those.
+func (c *Cluster) services(spec Spec, info step.Node, files map[string][]byte) ([]initd.Service, error) {
+	config := sha256.New()
+	for _, path := range slices.Sorted(maps.Keys(files)) {
+		if strings.HasPrefix(path, "/etc/kubernetes/") && !strings.HasPrefix(path, "/etc/kubernetes/manifests/") {
+			fmt.Fprintf(config, "%s %d\n%s", path, len(files[path]), files[path])
+		}
+	}
+	var all []initd.Service
+	for _, s := range spec.Step.Services {
+		svc := initd.Service{Name: s.Name}
+		for _, arg := range s.Argv {
+			b, err := step.Expand("argument of "+s.Name, arg, info)
+			if err != nil {
+				return nil, err
+			}
+			svc.Argv = append(svc.Argv, string(b))
+		}
+		program, err := os.ReadFile(c.path("bin", filepath.Base(svc.Argv[0])))
+		if err != nil {
+			return nil, err
+		}
+		sum := sha256.Sum256(config.Sum(program))
+		svc.Version = hex.EncodeToString(sum[:6])
+		all = append(all, svc)
+	}
+	return all, nil
+}
+
+// importImages puts the step's images into the node's image store. An archive
+// that was imported before is not read again.
+func (c *Cluster) importImages(spec Spec, node Node) error {
+	for _, image := range spec.Step.Images {
+		archive := c.path("images", image+".tar")
+		info, err := os.Stat(archive)
+		if err != nil {
+			return err
+		}
+		mark := c.path("nodes", node.Name, "imported-"+image)
+		stamp := []byte(info.ModTime().Format(time.RFC3339Nano))
+		if have, err := os.ReadFile(mark); err == nil && bytes.Equal(have, stamp) {
+			continue
+		}
+		if err := c.do(fmt.Sprintf("image %s into %s", image, node.Name), func() error {
+			cmd := exec.Command("runtime", "import", "/opt/groundup/images/"+image+".tar")
+			if out, err := output(node, cmd); err != nil {
+				return fmt.Errorf("%w\n%s", err, out)
+			}
+			return nil
+		}); err != nil {
+			return err
+		}
+		if err := replaceFile(mark, stamp, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func output(node Node, cmd *exec.Cmd) ([]byte, error) {
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := node.Run(cmd)
+	return out.Bytes(), err
+}
+
+// removeNodes powers off the nodes from number first on and removes their
+// disks.
+func (c *Cluster) removeNodes(first int) error {
+	entries, err := os.ReadDir(c.path("nodes"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	s, err := c.State()
+	if err != nil && !errors.Is(err, ErrNone) {
+		return err
+	}
+	for _, e := range entries {
+		var n int
+		if _, err := fmt.Sscanf(e.Name(), "node-%d", &n); err != nil || n < first {
+			continue
+		}
+		if err := c.do("remove "+e.Name(), func() error {
+			if err := c.PowerOff(n); err != nil {
+				return err
+			}
+			if err := fabric.Disconnect(s.Plan, n, e.Name()); err != nil {
+				return err
+			}
+			return os.RemoveAll(c.nodePath(n))
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// PowerOff ends the node at once, as a power cut does. Its disk stays.
+func (c *Cluster) PowerOff(n int) error {
+	deadline := time.Now().Add(killTimeout)
+	node, err := c.Node(n)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if node.Running() {
+		if err := box.Kill(node.PID, deadline); err != nil {
+			return err
+		}
+	}
+	return box.RemoveCgroups(NodeName(n), deadline)
+}

@@ -1,0 +1,129 @@
+package cluster
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"time"
+
+	"github.com/k8s-groundup/groundup/tools/lab/step"
+)
+
+// readyTimeout is for hangs: a node is ready in well under a second.
+const readyTimeout = 60 * time.Second
+
+// waitReady polls the step's ready URL until it answers.
+func (c *Cluster) waitReady(ctx context.Context, spec Spec, node Node, info step.Node) error {
+	if spec.Step.Ready == "" {
+		return nil
+	}
+	b, err := step.Expand("ready", spec.Step.Ready, info)
+	if err != nil {
+		return err
+	}
+	u, err := url.Parse(string(b))
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if err = c.probe(ctx, u, node); err == nil {
+			return nil
+		}
+		if !node.Running() {
+			return fmt.Errorf("%s went down: see %s", node.Name, c.path("nodes", node.Name, "console.log"))
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			if cause := context.Cause(ctx); !errors.Is(cause, context.DeadlineExceeded) {
+				return cause
+			}
+			return fmt.Errorf("%s is not ready after %s: %w; see `lab logs`", node.Name, readyTimeout, err)
+		}
+	}
+}
+
+func (c *Cluster) probe(ctx context.Context, u *url.URL, node Node) error {
+	if u.Scheme == "unix" {
+		var d net.Dialer
+		conn, err := d.DialContext(ctx, "unix", node.Path(u.Path))
+		if err != nil {
+			return err
+		}
+		return conn.Close()
+	}
+	body, err := c.Get(ctx, u.String())
+	if err != nil {
+		return err
+	}
+	return body.Close()
+}
+
+// Get fetches a URL of the cluster with the learner's certificates. The caller
+// closes the body.
+func (c *Cluster) Get(ctx context.Context, url string) (io.ReadCloser, error) {
+	client, err := c.Client()
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode/100 != 2 {
+		b, _ := io.ReadAll(io.LimitReader(resp.Body, 1024))
+		resp.Body.Close()
+		return nil, fmt.Errorf("%s: %s: %s", url, resp.Status, b)
+	}
+	return resp.Body, nil
+}
+
+// Client is an HTTP client that trusts the cluster's authority and is the
+// cluster's administrator.
+func (c *Cluster) Client() (*http.Client, error) {
+	ca, err := os.ReadFile(c.path("pki", "ca.crt"))
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(ca) {
+		return nil, fmt.Errorf("%s holds no certificate", c.path("pki", "ca.crt"))
+	}
+	admin, err := tls.LoadX509KeyPair(c.path("pki", "admin.crt"), c.path("pki", "admin.key"))
+	if err != nil {
+		return nil, err
+	}
+	return &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		TLSClientConfig:   &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{admin}, MinVersion: tls.VersionTLS13},
+	}}, nil
+}
+
+// Kubelet is the base URL of a node's kubelet.
+func (n Node) Kubelet() string { return "https://" + net.JoinHostPort(n.IP, "10250") }
+
+// Exited is the exit code that err carries when it is of a command that ran and
+// failed.
+func Exited(err error) (code int, ok bool) {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return exit.ExitCode(), true
+	}
+	return 0, false
+}
