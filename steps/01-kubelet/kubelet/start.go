@@ -1,0 +1,317 @@
+package kubelet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"google.golang.org/grpc/status"
+	corev1 "k8s.io/api/core/v1"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/k8s-groundup/groundup/steps/01-kubelet/backoff"
+	"github.com/k8s-groundup/groundup/steps/01-kubelet/criconfig"
+	"github.com/k8s-groundup/groundup/steps/01-kubelet/observed"
+	"github.com/k8s-groundup/groundup/steps/01-kubelet/volume"
+)
+
+// A start is one go at bringing containers up, with what they share.
+type start struct {
+	*Kubelet
+	w       *worker
+	pod     *corev1.Pod
+	before  *observed.Pod // what there was when the actions were decided
+	id      string        // of the sandbox
+	sandbox *runtimeapi.PodSandboxConfig
+	ips     []string
+	volumes map[string]volume.Mounted
+}
+
+// act carries the actions out. Each of them may have been carried out already
+// by a kubelet that was killed: what it made is found by the next observation.
+func (k *Kubelet) act(ctx context.Context, w *worker, pod *corev1.Pod, o *observed.Pod, a actions) (again time.Duration, err error) {
+	parent, err := k.Cgroups.Apply(pod)
+	if err != nil {
+		return 0, fmt.Errorf("make the pod's cgroup: %w", err)
+	}
+	volumes, err := k.Volumes.Mount(ctx, pod)
+	if err != nil {
+		k.event(pod, nil, corev1.EventTypeWarning, "FailedMount", err.Error())
+		return 0, err
+	}
+	k.Probes.Add(pod)
+	for _, kill := range a.Kill {
+		if err := k.kill(ctx, pod, kill); err != nil {
+			return 0, err
+		}
+	}
+	if !a.Sandbox && len(a.Start) == 0 {
+		return k.Resync, nil
+	}
+	s := &start{Kubelet: k, w: w, pod: pod, before: o, volumes: volumes}
+	if err := s.prepare(ctx, o, a, parent); err != nil {
+		return 0, err
+	}
+	again = k.Resync
+	for _, c := range a.Start {
+		left, err := s.container(ctx, c)
+		if err != nil {
+			return 0, err
+		}
+		again = min(again, left)
+	}
+	return again, nil
+}
+
+// prepare makes the sandbox, or takes the one there is.
+func (s *start) prepare(ctx context.Context, o *observed.Pod, a actions, parent string) error {
+	var err error
+	if s.sandbox, err = criconfig.Sandbox(s.Node, s.pod, a.Attempt, parent); err != nil {
+		s.event(s.pod, nil, corev1.EventTypeWarning, "FailedCreatePodSandBox", "Failed to create pod sandbox config: "+err.Error())
+		return fmt.Errorf("sandbox config: %w", err)
+	}
+	if !a.Sandbox {
+		s.id, s.ips = o.SandboxID(), o.Sandbox().IPs
+		return nil
+	}
+	if err := s.stopAll(ctx, s.pod, o, gracePeriod(s.pod)); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(s.Node.LogDir(s.pod), 0o755); err != nil {
+		return fmt.Errorf("make the log directory: %w", err)
+	}
+	if s.id, err = s.run(ctx); err != nil {
+		s.event(s.pod, nil, corev1.EventTypeWarning, "FailedCreatePodSandBox", "Failed to create pod sandbox: "+status.Convert(err).Message())
+		return fmt.Errorf("run the sandbox: %w", err)
+	}
+	// Everything in an earlier sandbox is past: so are its failures to start.
+	clear(s.w.waiting)
+	clear(s.w.notBefore)
+	fresh, err := observed.Read(ctx, s.Runtime, s.pod.UID)
+	if err != nil {
+		return err
+	}
+	if sandbox := fresh.Sandbox(); sandbox != nil {
+		s.ips = sandbox.IPs
+	}
+	s.report(s.w, s.pod, fresh, ending{})
+	return nil
+}
+
+func (s *start) run(ctx context.Context) (id string, err error) {
+	handler := ""
+	if s.pod.Spec.RuntimeClassName != nil {
+		handler = *s.pod.Spec.RuntimeClassName
+	}
+	resp, err := s.Runtime.RunPodSandbox(ctx, &runtimeapi.RunPodSandboxRequest{Config: s.sandbox, RuntimeHandler: handler})
+	return resp.GetPodSandboxId(), err
+}
+
+// container starts one container, unless it has to wait: then its status says
+// why, and again how long. An error is for what concerns the whole pod.
+func (s *start) container(ctx context.Context, c *corev1.Container) (again time.Duration, err error) {
+	if left := time.Until(s.w.notBefore[c.Name]); left > 0 {
+		return left, nil
+	}
+	crash := s.crash(c)
+	if ended := s.lastEnd(c.Name); ended != nil {
+		if left := crash.Remaining(s.Restart, ended.FinishedAt, time.Now()); left > 0 {
+			s.wait(c, "CrashLoopBackOff", fmt.Sprintf("back-off %s restarting failed container=%s pod=%s_%s(%s)",
+				crash.Delay, c.Name, s.pod.Name, s.pod.Namespace, s.pod.UID))
+			s.event(s.pod, c, corev1.EventTypeWarning, "BackOff",
+				fmt.Sprintf("Back-off restarting failed container %s in pod %s_%s(%s)", c.Name, s.pod.Name, s.pod.Namespace, s.pod.UID))
+			return left, nil
+		}
+		crash.Next(s.Restart, ended.FinishedAt, time.Now())
+	}
+	image, why := s.Images.Ensure(ctx, s.pod, c, s.sandbox)
+	if why == nil {
+		if why = s.create(ctx, c, image); why != nil {
+			s.w.notBefore[c.Name] = time.Now().Add(retry)
+		}
+	}
+	switch {
+	case ctx.Err() != nil:
+		return 0, ctx.Err()
+	case why == nil:
+		delete(s.w.waiting, c.Name)
+		return s.Resync, nil
+	}
+	s.wait(c, why.Reason, why.Message)
+	return retry, nil
+}
+
+// retry is how soon a container that could not be started is tried again.
+const retry = 10 * time.Second
+
+func (s *start) wait(c *corev1.Container, reason, message string) {
+	s.w.waiting[c.Name] = corev1.ContainerStateWaiting{Reason: reason, Message: message}
+}
+
+// crash returns the container's back-off. A changed spec begins a new one.
+func (s *start) crash(c *corev1.Container) *backoff.Backoff {
+	key := c.Name + " " + criconfig.Hash(c)
+	if s.w.crashes[key] == nil {
+		s.w.crashes[key] = &backoff.Backoff{}
+	}
+	return s.w.crashes[key]
+}
+
+// lastEnd returns the newest attempt at the container that ended, or nil.
+func (s *start) lastEnd(name string) *observed.Container {
+	for i := range s.before.Containers {
+		if c := &s.before.Containers[i]; c.Name == name && c.State == observed.Exited {
+			return c
+		}
+	}
+	return nil
+}
+
+// create makes the container, starts it and runs its postStart hook. The result
+// is the waiting state that shows what went wrong, or nil.
+func (s *start) create(ctx context.Context, c *corev1.Container, image *runtimeapi.Image) *corev1.ContainerStateWaiting {
+	failed := func(reason string, err error) *corev1.ContainerStateWaiting {
+		message := status.Convert(err).Message() // without gRPC's code, if it is one of its errors
+		s.event(s.pod, c, corev1.EventTypeWarning, "Failed", "Error: "+message)
+		return &corev1.ContainerStateWaiting{Reason: reason, Message: message}
+	}
+	last := s.before.Container(c.Name)
+	if err := s.removeUnstarted(ctx, last); err != nil {
+		return failed("CreateContainerError", err)
+	}
+	attempt := s.attempt(c, last)
+	conf, err := s.config(c, attempt, image)
+	if err != nil {
+		return failed("CreateContainerConfigError", err)
+	}
+	created, err := s.Runtime.CreateContainer(ctx, &runtimeapi.CreateContainerRequest{PodSandboxId: s.id, Config: conf, SandboxConfig: s.sandbox})
+	if err != nil {
+		return failed("CreateContainerError", err)
+	}
+	s.event(s.pod, c, corev1.EventTypeNormal, "Created", "Container created")
+	if _, err := s.Runtime.StartContainer(ctx, &runtimeapi.StartContainerRequest{ContainerId: created.ContainerId}); err != nil {
+		return failed("RunContainerError", err)
+	}
+	s.event(s.pod, c, corev1.EventTypeNormal, "Started", "Container started")
+	return s.postStart(ctx, c, created.ContainerId)
+}
+
+// removeUnstarted removes an attempt that was made and never started, by a
+// kubelet that was killed in between or because starting failed.
+func (s *start) removeUnstarted(ctx context.Context, last *observed.Container) error {
+	if last == nil || last.State != observed.Created {
+		return nil
+	}
+	_, err := s.Runtime.RemoveContainer(ctx, &runtimeapi.RemoveContainerRequest{ContainerId: last.ID})
+	return err
+}
+
+// attempt counts the restarts of a container. When the runtime has forgotten
+// it, its logs, 0.log, 1.log and so on, still tell.
+func (s *start) attempt(c *corev1.Container, last *observed.Container) uint32 {
+	switch {
+	case last == nil:
+		return s.attemptByLogs(c)
+	case last.State == observed.Created:
+		return last.Attempt
+	}
+	return last.Attempt + 1
+}
+
+func (s *start) attemptByLogs(c *corev1.Container) (next uint32) {
+	dir := filepath.Dir(filepath.Join(s.Node.LogDir(s.pod), criconfig.LogPath(c.Name, 0)))
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		var n uint32
+		if _, err := fmt.Sscanf(e.Name(), "%d.log", &n); err == nil {
+			next = max(next, n+1)
+		}
+	}
+	return next
+}
+
+// config makes the container's config, and the files that it mounts.
+func (s *start) config(c *corev1.Container, attempt uint32, image *runtimeapi.Image) (*runtimeapi.ContainerConfig, error) {
+	in := criconfig.Input{
+		Node: s.Node, Pod: s.pod, Container: c, Attempt: attempt, Image: image, PodIPs: s.ips,
+		Volumes: s.volumes, SubPath: s.Volumes.SubPaths(s.pod, c.Name, s.volumes), Objects: s.Objects,
+	}
+	if s.BaseEnv != nil {
+		in.BaseEnv = s.BaseEnv(s.pod)
+	}
+	for _, e := range s.pod.Spec.EphemeralContainers {
+		if target := s.before.Container(e.TargetContainerName); e.Name == c.Name && target != nil {
+			in.TargetID = target.ID
+		}
+	}
+	var err error
+	if in.HostsFile, err = s.hostsFile(c); err != nil {
+		return nil, err
+	}
+	if in.TerminationLog, err = s.terminationLog(c, attempt); err != nil {
+		return nil, err
+	}
+	logs := filepath.Join(s.Node.LogDir(s.pod), criconfig.LogPath(c.Name, attempt))
+	if err := os.MkdirAll(filepath.Dir(logs), 0o755); err != nil {
+		return nil, err
+	}
+	return criconfig.Container(in)
+}
+
+// hostsFile brings the pod's /etc/hosts up to date. It is written in place,
+// because containers that run have mounted this very inode.
+func (s *start) hostsFile(c *corev1.Container) (string, error) {
+	if !criconfig.ManagesHosts(c) {
+		return "", nil
+	}
+	node, _ := os.ReadFile("/etc/hosts")
+	content, err := criconfig.HostsFile(s.Node, s.pod, s.ips, node)
+	if err != nil {
+		return "", err
+	}
+	path := s.Node.HostsPath(s.pod.UID)
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+		return "", err
+	}
+	return path, os.WriteFile(path, content, 0o644)
+}
+
+// terminationLog makes the empty file that the container finds at its
+// terminationMessagePath. Whatever user it runs as may write there.
+func (s *start) terminationLog(c *corev1.Container, attempt uint32) (string, error) {
+	dir := s.Node.ContainerDir(s.pod.UID, c.Name)
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, fmt.Sprint(attempt))
+	if err := os.WriteFile(path, nil, 0o666); err != nil {
+		return "", err
+	}
+	return path, os.Chmod(path, 0o666) // the umask must not decide
+}
+
+// postStart runs the hook of a container that was just started. When it fails
+// the container is killed, and its restart policy decides.
+func (s *start) postStart(ctx context.Context, c *corev1.Container, id string) *corev1.ContainerStateWaiting {
+	if c.Lifecycle == nil || c.Lifecycle.PostStart == nil {
+		return nil
+	}
+	err := s.Hooks.Run(ctx, s.pod, c, id, first(s.ips), c.Lifecycle.PostStart)
+	if err == nil || ctx.Err() != nil {
+		return nil
+	}
+	s.event(s.pod, c, corev1.EventTypeWarning, "FailedPostStartHook", "PostStartHook failed")
+	kill := kill{Container: observed.Container{ID: id, Name: c.Name}, Spec: c, Message: "FailedPostStartHook"}
+	err = errors.Join(fmt.Errorf("PostStartHookError: %w", err), s.kill(ctx, s.pod, kill))
+	return &corev1.ContainerStateWaiting{Reason: "PostStartHookError", Message: err.Error()}
+}
+
+func first(ss []string) string {
+	if len(ss) == 0 {
+		return ""
+	}
+	return ss[0]
+}

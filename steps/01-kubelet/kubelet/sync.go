@@ -1,0 +1,127 @@
+package kubelet
+
+import (
+	"context"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/k8s-groundup/groundup/steps/01-kubelet/criconfig"
+	"github.com/k8s-groundup/groundup/steps/01-kubelet/event"
+	"github.com/k8s-groundup/groundup/steps/01-kubelet/observed"
+	"github.com/k8s-groundup/groundup/steps/01-kubelet/podstatus"
+	"github.com/k8s-groundup/groundup/steps/01-kubelet/probe"
+)
+
+// sync brings a pod that should run one step further: observe, decide, act,
+// report. Again is when something will be due, such as the end of a back-off.
+func (k *Kubelet) sync(ctx context.Context, w *worker, pod *corev1.Pod) (again time.Duration, err error) {
+	if refused := k.admit(w, pod); refused != nil {
+		k.order(w, ending{failed: podstatus.Failure{Reason: refused.Reason, Message: refused.Message}})
+		return 0, nil
+	}
+	o, err := observed.Read(ctx, k.Runtime, pod.UID)
+	if err != nil {
+		return 0, err
+	}
+	status := k.report(w, pod, o, ending{})
+	a := decide(pod, o, k.results)
+	left := deadline(pod, status)
+	switch {
+	case left <= 0:
+		const message = "Pod was active on the node longer than the specified deadline"
+		k.event(pod, nil, corev1.EventTypeNormal, "DeadlineExceeded", message)
+		k.order(w, ending{failed: podstatus.Failure{Reason: "DeadlineExceeded", Message: message}})
+		return 0, nil
+	case a.End, status.Phase == corev1.PodFailed, status.Phase == corev1.PodSucceeded:
+		k.order(w, ending{})
+		return 0, nil
+	}
+	again, err = k.act(ctx, w, pod, o, a)
+	after, readErr := observed.Read(ctx, k.Runtime, pod.UID)
+	if readErr == nil {
+		k.report(w, pod, after, ending{})
+	}
+	if err == nil {
+		err = readErr
+	}
+	return min(again, left), err
+}
+
+// results is what the probes say of a container with the runtime's plain ID;
+// probes know containers by the ID in the pod's status.
+func (k *Kubelet) results(kind probe.Kind, id string) (probe.Result, bool) {
+	return k.Probes.Result(kind, k.runtimeName+"://"+id)
+}
+
+// admit asks once whether the pod may run here. A pod that runs already, because
+// an earlier kubelet admitted it, is not asked again.
+func (k *Kubelet) admit(w *worker, pod *corev1.Pod) *criconfig.Rejection {
+	if w.admitted || k.Admit == nil {
+		return nil
+	}
+	k.mu.Lock()
+	var others []*corev1.Pod
+	for _, other := range k.workers {
+		if other != w && other.alive {
+			others = append(others, other.pod)
+		}
+	}
+	k.mu.Unlock()
+	refused := k.Admit(pod, others)
+	if refused != nil {
+		k.event(pod, nil, corev1.EventTypeWarning, refused.Reason, refused.Message)
+		return refused
+	}
+	w.admitted = true
+	return nil
+}
+
+// order tells a worker, on its own behalf, to stop its pod.
+func (k *Kubelet) order(w *worker, e ending) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	w.stop(e)
+}
+
+// deadline returns how long the pod may still be active: activeDeadlineSeconds
+// from its start, or a long time.
+func deadline(pod *corev1.Pod, status corev1.PodStatus) time.Duration {
+	if pod.Spec.ActiveDeadlineSeconds == nil {
+		return 24 * time.Hour
+	}
+	limit := time.Duration(*pod.Spec.ActiveDeadlineSeconds) * time.Second
+	return limit - time.Since(status.StartTime.Time)
+}
+
+// report computes the pod's status, keeps it, and tells the sink if it changed.
+func (k *Kubelet) report(w *worker, pod *corev1.Pod, o *observed.Pod, e ending) corev1.PodStatus {
+	previous, known := k.PodStatus(pod.UID)
+	if !known {
+		previous = pod.Status
+	}
+	in := podstatus.Input{
+		Pod: pod, Observed: o, Previous: previous, Waiting: w.waiting, Stopped: w.stopped, Failed: e.failed,
+		SetStarted: k.Probes.SetStarted, Runtime: k.runtimeName, Now: time.Now(),
+	}
+	for _, ip := range k.Node.IPs {
+		in.HostIPs = append(in.HostIPs, ip.String())
+	}
+	status := podstatus.Compute(in)
+	k.mu.Lock()
+	w.status = status
+	k.mu.Unlock()
+	if !known || !podstatus.Equal(previous, status) {
+		k.Status.Set(pod, status)
+	}
+	return status
+}
+
+// event records something that happened to the pod, or to one container of it.
+func (k *Kubelet) event(pod *corev1.Pod, c *corev1.Container, kind, reason, message string) {
+	e := event.Event{Time: time.Now(), Pod: pod, Namespace: pod.Namespace, Name: pod.Name, Type: kind, Reason: reason, Message: message}
+	if c != nil {
+		e.Container = c.Name
+	}
+	k.Events.Record(e)
+}
