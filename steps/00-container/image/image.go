@@ -104,6 +104,9 @@ func (s *Store) initialise() error {
 	return s.removeLeftovers()
 }
 
+// Dir is the store's directory, absolute.
+func (s *Store) Dir() string { return s.dir }
+
 func (s *Store) path(elem ...string) string {
 	return filepath.Join(append([]string{s.dir}, elem...)...)
 }
