@@ -85,8 +85,12 @@ func (r *reader) run(ctx context.Context) error {
 			return err
 		}
 		if next != nil {
+			err := r.drain(ctx) // the writer may have got in between
 			r.file.Close()
 			r.file, r.torn = next, nil
+			if err != nil {
+				return err
+			}
 			continue
 		}
 		if ended {

@@ -1,0 +1,283 @@
+package podshim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/k8s-groundup/groundup/steps/00-container/container"
+	"github.com/k8s-groundup/groundup/steps/00-container/overlay"
+	"github.com/k8s-groundup/groundup/steps/00-container/shim"
+	"github.com/k8s-groundup/groundup/steps/00-container/shim/logcopy"
+	"github.com/k8s-groundup/groundup/steps/00-container/state"
+)
+
+// A member is a container of the pod: one that runs, ran, or is attached to
+// before it runs.
+type member struct {
+	s      *Server
+	id     string
+	dir    string // run directory
+	bundle shim.Bundle
+	index  int // on the rack
+	pid    int
+	done   chan struct{} // closed when exit is there
+
+	mu     sync.Mutex // guards the fields below
+	c      *container.Container
+	ends   *ends // nil until it has been started
+	copier *logcopy.Copier
+	taps   []*logcopy.Tap // from before the start
+	exit   *state.Exit
+}
+
+// member returns the entry of a container, and makes it if there is none.
+func (s *Server) member(id string) *member {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	k := s.members[id]
+	if k == nil {
+		k = &member{s: s, id: id, dir: s.pod.Dirs.RunContainer(s.pod.ID, id), done: make(chan struct{}), index: -1}
+		s.members[id] = k
+	}
+	return k
+}
+
+// start runs a container. When it fails the container has ended, too: the
+// reason is in its exit file.
+func (s *Server) start(c shim.Conn, id string) error {
+	k := s.member(id)
+	if k.isStarted() {
+		return fmt.Errorf("container %s has been started already", id)
+	}
+	if err := s.kids.starts(k.start); err != nil {
+		k.undo()
+		k.finish(state.Exit{Code: 128, Reason: "StartError", Message: err.Error(), At: time.Now()})
+		return err
+	}
+	go k.await()
+	return c.Send(shim.Reply{PID: k.pid})
+}
+
+func (k *member) start() (pid int, err error) {
+	var spec specs.Spec
+	if err := errors.Join(
+		state.Read(filepath.Join(k.dir, "config.json"), &spec),
+		state.Read(filepath.Join(k.dir, "bundle.json"), &k.bundle),
+	); err != nil {
+		return 0, err
+	}
+	if err := k.mount(); err != nil {
+		return 0, err
+	}
+	k.index = k.s.freeIndex()
+	e, stdio, err := newEnds(k.bundle)
+	if err != nil {
+		return 0, err
+	}
+	defer stdio.close()
+	k.ends = e
+	if err := k.hang(); err != nil {
+		return 0, err
+	}
+	if err := k.startCopier(); err != nil {
+		return 0, err
+	}
+	k.c, err = container.Start(k.s.oci(), k.id, &spec, stdio.Stdio)
+	if err != nil {
+		return 0, err
+	}
+	if e.console == nil && k.bundle.TTY {
+		err = e.receiveConsole(stdio)
+	}
+	if err == nil {
+		err = k.record()
+	}
+	if err != nil {
+		k.c.Signal(unix.SIGKILL)
+		k.c.Wait()
+	}
+	return k.pid, err
+}
+
+// record notes the process, for the manager and for the next shim.
+func (k *member) record() (err error) {
+	if k.pid, err = k.c.PID(); err != nil {
+		return err
+	}
+	pidfd, err := openPidfd(k.pid)
+	if err != nil {
+		return err
+	}
+	k.ends.pidfd = pidfd
+	if err := k.hang(); err != nil {
+		return err
+	}
+	id, err := state.Identify(k.pid)
+	if err != nil {
+		id = state.Process{PID: k.pid} // it was quick, and is a zombie already
+	}
+	return state.Write(k.path("started.json"), state.Started{Process: id, At: time.Now(), Slot: k.index})
+}
+
+// hang puts our ends on the rack. A pod whose pause process has died has none,
+// and starts nothing more.
+func (k *member) hang() error {
+	if k.s.rack == nil {
+		return errors.New("the pod's pause process has died")
+	}
+	return k.s.rack.Hang(k.index, k.ends.files()...)
+}
+
+func (k *member) mount() error {
+	rootfs := filepath.Join(k.dir, "rootfs")
+	if err := os.MkdirAll(rootfs, 0o755); err != nil {
+		return err
+	}
+	r := k.bundle.Rootfs
+	for _, dir := range []string{r.Upper, r.Work} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	return r.Mount(rootfs, k.dir)
+}
+
+func (k *member) startCopier() (err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.copier, err = logcopy.New(k.bundle.LogPath, filepath.Join(k.dir, "log.journal"), k.ends.flight)
+	if err != nil {
+		return err
+	}
+	for _, t := range k.taps {
+		k.copier.Attach(t)
+	}
+	k.taps = nil
+	return nil
+}
+
+// await sees the container through to its end: the log first, so that whoever
+// reads that it has ended can read all that it wrote.
+func (k *member) await() {
+	ctx, cancel := context.WithCancel(context.Background())
+	var copying sync.WaitGroup
+	for stream, from := range k.ends.outputs() {
+		copying.Go(func() { logError("log", k.copier.Copy(ctx, stream, from), "container", k.id) })
+	}
+	code, reason := k.waitProcess()
+	exit := state.Exit{Code: code, Reason: reason, At: time.Now()}
+	if k.c != nil {
+		exit.OOM = k.c.OOMKilled()
+		logError("destroy", k.c.Destroy(), "container", k.id) // ends whoever still writes
+	}
+	time.AfterFunc(drainTime, cancel)
+	copying.Wait()
+	cancel()
+	if exit.OOM && exit.Reason == "" {
+		exit.Reason = "OOMKilled"
+	}
+	k.undo()
+	k.finish(exit)
+	k.s.kids.ended(k.pid)
+}
+
+// drainTime is how long output is waited for from processes that have escaped
+// the container's cgroup and still hold its pipes.
+const drainTime = 2 * time.Second
+
+// waitProcess returns the exit code. A process that is not our child has its
+// code in its pidfd, from Linux 6.15 on.
+func (k *member) waitProcess() (code int, reason string) {
+	if err := waitPidfd(k.ends.pidfd); err != nil {
+		slog.Error("wait", "container", k.id, "err", err)
+	}
+	if k.c != nil && k.s.kids.isAwaited(k.pid) {
+		code, err := k.c.Wait()
+		if err == nil {
+			return code, ""
+		}
+		logError("wait", err, "container", k.id)
+	}
+	if code, ok := exitOf(k.ends.pidfd); ok {
+		return code, ""
+	}
+	return 255, "Unknown"
+}
+
+// undo takes away what start made for the container, as far as it got.
+func (k *member) undo() {
+	k.mu.Lock()
+	if k.copier != nil {
+		logError("close log", k.copier.Close(), "container", k.id)
+		k.copier = nil
+	} else if k.ends != nil {
+		k.ends.closeFlight()
+	}
+	for _, t := range k.taps {
+		t.Gone()
+	}
+	k.taps = nil
+	k.mu.Unlock()
+	if k.ends != nil {
+		k.ends.close()
+	}
+	if k.index >= 0 && k.s.rack != nil {
+		logError("clear rack", k.s.rack.Clear(k.index), "container", k.id)
+	}
+	logError("unmount", overlay.Unmount(filepath.Join(k.dir, "rootfs")), "container", k.id)
+}
+
+// finish tells everybody that the container has ended.
+func (k *member) finish(exit state.Exit) {
+	logError("record exit", state.Write(k.path("exit.json"), exit), "container", k.id)
+	k.mu.Lock()
+	k.exit = &exit
+	k.mu.Unlock()
+	close(k.done)
+	k.s.announce(ended{k.id, exit})
+}
+
+func (k *member) path(name string) string {
+	return filepath.Join(k.s.pod.Dirs.Container(k.s.pod.ID, k.id), name)
+}
+
+func (k *member) isStarted() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.pid != 0 || k.exit != nil
+}
+
+func (k *member) isRunning() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.pid != 0 && k.exit == nil
+}
+
+// freeIndex is a place on the rack that no running container has.
+func (s *Server) freeIndex() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	used := map[int]bool{}
+	for _, k := range s.members {
+		if k.index >= 0 && k.exit == nil {
+			used[k.index] = true
+		}
+	}
+	i := 0
+	for used[i] {
+		i++
+	}
+	return i
+}
+
+// oci is where libcontainer keeps its state.
+func (s *Server) oci() string { return filepath.Join(s.dir, "oci") }
