@@ -5,11 +5,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
 
+	"github.com/k8s-groundup/groundup/tools/lab/thread"
 	"golang.org/x/sys/unix"
 )
 
@@ -20,14 +20,7 @@ import (
 // It is nsenter(1) in a few lines: a thread joins the namespaces, and the child
 // that it forks is born in them.
 func Run(box string, pid int, cmd *exec.Cmd) error {
-	result := make(chan error)
-	go func() {
-		// The thread is not unlocked: it has changed for good, so the runtime
-		// ends it with the goroutine.
-		runtime.LockOSThread()
-		result <- run(box, pid, cmd)
-	}()
-	return <-result
+	return thread.Run(func() error { return run(box, pid, cmd) })
 }
 
 func run(box string, pid int, cmd *exec.Cmd) error {

@@ -42,9 +42,9 @@ const interval = 100 * time.Millisecond
 const causeMark = "::cause "
 
 // Run runs one check to its end. The cleanup runs even when ctx is done.
-func (r Runner) Run(ctx context.Context, c Check) Result {
+func (r Runner) Run(ctx context.Context, c Check) (res Result) {
 	start := time.Now()
-	res := Result{ID: c.ID, Title: c.Title, Proves: c.Proves, See: c.See}
+	res = Result{ID: c.ID, Title: c.Title, Proves: c.Proves, See: c.See}
 	defer func() { res.Took = time.Since(start) }()
 	dir, err := os.MkdirTemp("", "groundup-check-")
 	if err != nil {

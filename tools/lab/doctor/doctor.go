@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/nftables"
 	"github.com/k8s-groundup/groundup/tools/lab/fabric"
+	"github.com/k8s-groundup/groundup/tools/lab/thread"
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
@@ -193,21 +194,17 @@ func elevation() Finding {
 	return f
 }
 
-// inFreshNetwork runs work on a thread with a network namespace of its own,
-// which ends with it.
+// inFreshNetwork runs work in a network namespace of its own, which ends with
+// it.
 func inFreshNetwork(work func() error) error {
-	result := make(chan error)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with us
+	return thread.Run(func() error {
 		ns, err := netns.New()
 		if err != nil {
-			result <- fmt.Errorf("make a network namespace: %w", err)
-			return
+			return fmt.Errorf("make a network namespace: %w", err)
 		}
 		defer ns.Close()
-		result <- work()
-	}()
-	return <-result
+		return work()
+	})
 }
 
 func namespaces() Finding {

@@ -1,0 +1,86 @@
+package check
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const header = "# title: T\n# proves: P\n# time: 1s\n# hint: any\n# hint missing: look there\n\n"
+
+func write(t *testing.T, script string) Check {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "010-some-check.sh")
+	if err := os.WriteFile(file, []byte(script), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Parse(file, script)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func runner(t *testing.T) Runner {
+	words := filepath.Join(t.TempDir(), "words.sh")
+	if err := os.WriteFile(words, []byte("fail() { echo \"::cause $1\"; shift; echo \"$*\"; exit 1; }\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return Runner{Library: words, Env: []string{"WORD=given"}}
+}
+
+func TestRun(t *testing.T) {
+	for _, c := range []struct {
+		name, script string
+		want         Result
+	}{
+		{"a probe that passes", "probe() {\ntest $WORD = given\n}\n", Result{Passed: true}},
+		{"polled until it passes", "probe() {\necho x >> n; test $(wc -l < n) -ge 3\n}\n", Result{Passed: true}},
+		{"the cause chooses the hint", "probe() {\nfail missing no such thing\n}\n", Result{Cause: "missing", Observed: "no such thing", Hint: "look there"}},
+		{"without a cause the general hint", "probe() {\necho why; false\n}\n", Result{Observed: "why", Hint: "any"}},
+		{"a set-up that fails", "setup() {\necho why; false\n}\nprobe() {\n:\n}\n", Result{Observed: "setup: why", Hint: "any"}},
+		{"a clean-up that fails fails the check", "probe() {\n:\n}\ncleanup() {\necho why; false\n}\n", Result{Observed: "cleanup: why"}},
+		{"an unset variable is an error", "probe() {\necho $NO_SUCH_WORD\n}\n", Result{}},
+		{"a probe that hangs", "probe() {\nsleep 100\n}\n", Result{Observed: "no answer within 1s", Hint: "any"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := runner(t).Run(context.Background(), write(t, header+c.script))
+			if got.Passed != c.want.Passed || got.Cause != c.want.Cause || c.want.Observed != "" && got.Observed != c.want.Observed || c.want.Hint != "" && got.Hint != c.want.Hint {
+				t.Errorf("got %+v, want %+v", got, c.want)
+			}
+		})
+	}
+}
+
+func TestParseRefuses(t *testing.T) {
+	for _, c := range []struct{ name, script, want string }{
+		{"no title", "# proves: P\nprobe() {\n:\n}\n", "no `# title:`"},
+		{"nothing proved", "# title: T\nprobe() {\n:\n}\n", "no `# proves:`"},
+		{"no probe", "# title: T\n# proves: P\n", "no probe"},
+		{"unknown key", "# title: T\n# tilte: P\n", ":2: unknown key"},
+		{"a cause without a hint", "# title: T\n# proves: P\nprobe() {\nfail nowhere x\n}\n", "# hint nowhere:"},
+		{"a task nobody can solve", "# title: T\n# proves: P\n# task: do it\nprobe() {\n:\n}\n", "without a solve"},
+		{"a bad time", "# title: T\n# time: soon\n", "invalid duration"},
+	} {
+		if _, err := Parse("x/010-x.sh", c.script); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want %q", c.name, err, c.want)
+		}
+	}
+}
+
+func TestLoadRefusesAnEmptyFolder(t *testing.T) {
+	if _, err := Load(t.TempDir()); err == nil {
+		t.Error("a verification without checks was loaded: it would prove nothing")
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add(header + "probe() {\n:\n}\n")
+	f.Fuzz(func(t *testing.T, script string) {
+		if c, err := Parse("x/010-x.sh", script); err == nil && (c.Title == "" || c.Proves == "") {
+			t.Errorf("accepted without title or meaning: %q", script)
+		}
+	})
+}
