@@ -112,13 +112,13 @@ func list(ctx context.Context, rt Runtime, selector map[string]string) (map[type
 }
 
 // sort puts the newest first. Two made in the same nanosecond of a coarse clock
-// are told apart by their attempt.
+// are told apart by their attempt, and by name.
 func (p *Pod) sort() {
 	slices.SortFunc(p.Sandboxes, func(a, b Sandbox) int {
 		return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(b.Attempt, a.Attempt))
 	})
 	slices.SortFunc(p.Containers, func(a, b Container) int {
-		return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(b.Attempt, a.Attempt))
+		return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(b.Attempt, a.Attempt), cmp.Compare(a.Name, b.Name))
 	})
 }
 
