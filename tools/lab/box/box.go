@@ -28,7 +28,8 @@ import (
 
 // A Config describes a box. Paths on the left are this machine's.
 type Config struct {
-	Name   string   // host name of the box, and its cgroup's name
+	Name   string   // host name of the box
+	Cgroup string   // below the root of every hierarchy: "groundup/node-1"; made, with one parent, when missing
 	Root   string   // directory of the box's own root file system; made when missing
 	Binds  []Bind   // further directories of this machine that appear in the box
 	Init   []string // argument vector of the first process, as seen inside the box
@@ -94,10 +95,10 @@ func Start(c Config, prepare func(pid int) error) (pid int, err error) {
 		if err != nil {
 			cmd.Process.Kill()
 			cmd.Wait()
-			err = errors.Join(err, RemoveCgroups(c.Name, time.Now().Add(5*time.Second)))
+			err = errors.Join(err, RemoveCgroups(c.Cgroup, time.Now().Add(5*time.Second)))
 		}
 	}()
-	if err := joinCgroups(c.Name, pid); err != nil {
+	if err := joinCgroups(c.Cgroup, pid); err != nil {
 		return 0, fmt.Errorf("cgroups of %s: %w", c.Name, err)
 	}
 	if err := prepare(pid); err != nil {

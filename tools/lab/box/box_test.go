@@ -3,6 +3,7 @@ package box
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,41 +27,41 @@ func needRoot(t *testing.T) {
 }
 
 // start boots a box whose init sleeps, and makes sure that it ends.
-func start(t *testing.T) (name string, pid int, root string) {
+func start(t *testing.T) (cgroup string, pid int, root string) {
 	t.Helper()
 	needRoot(t)
 	dir := t.TempDir()
-	name, root = "test-"+filepath.Base(filepath.Dir(dir))[:8]+"-"+strings.ToLower(t.Name()), filepath.Join(dir, "root")
+	cgroup, root = fmt.Sprintf("groundup-test-%d/box", os.Getpid()), filepath.Join(dir, "root")
 	pid, err := Start(Config{
-		Name: name, Root: root, Init: []string{"sleep", "1000"}, Stdout: filepath.Join(dir, "console.log"),
+		Name: "box", Cgroup: cgroup, Root: root, Init: []string{"sleep", "1000"}, Stdout: filepath.Join(dir, "console.log"),
 		Binds: []Bind{{Source: dir, Target: "/opt/groundup/bin"}},
 	}, func(int) error { return nil })
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := errors.Join(Kill(pid, time.Now().Add(10*time.Second)), RemoveCgroups(name, time.Now().Add(10*time.Second))); err != nil {
+		if err := errors.Join(Kill(pid, time.Now().Add(10*time.Second)), RemoveCgroups(cgroup, time.Now().Add(10*time.Second))); err != nil {
 			t.Error(err)
 		}
 	})
-	return name, pid, root
+	return cgroup, pid, root
 }
 
-func inside(t *testing.T, name string, pid int, script string) string {
+func inside(t *testing.T, cgroup string, pid int, script string) string {
 	t.Helper()
 	cmd := exec.Command("sh", "-c", script)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := Run(name, pid, cmd); err != nil {
+	if err := Run(cgroup, pid, cmd); err != nil {
 		t.Fatalf("%s: %v\n%s", script, err, out.String())
 	}
 	return strings.TrimSpace(out.String())
 }
 
 func TestBoxIsAMachineOfItsOwn(t *testing.T) {
-	name, pid, _ := start(t)
+	cgroup, pid, _ := start(t)
 	for _, c := range []struct{ property, script, want string }{
-		{"its host name is its own", "hostname", name},
+		{"its host name is its own", "hostname", "box"},
 		{"its init is process 1", "cat /proc/1/comm", "sleep"},
 		{"it sees no process of this machine", "ls -d /proc/[0-9]* | wc -l | grep -qE '^[1-9]$' && echo few", "few"},
 		{"its cgroup looks like the root", "grep -c -v ':/$\\|:/init$' /proc/self/cgroup || :", "0"},
@@ -71,15 +72,15 @@ func TestBoxIsAMachineOfItsOwn(t *testing.T) {
 		{"mounts are shared", "awk '$5 == \"/\" && /shared:/ {print \"shared\"}' /proc/self/mountinfo", "shared"},
 		{"home directories stay private", "ls /home", ""},
 	} {
-		if got := inside(t, name, pid, c.script); got != c.want {
+		if got := inside(t, cgroup, pid, c.script); got != c.want {
 			t.Errorf("%s: %s: got %q, want %q", c.property, c.script, got, c.want)
 		}
 	}
 }
 
 func TestKillIsAPowerCut(t *testing.T) {
-	name, pid, root := start(t)
-	inside(t, name, pid, "sleep 1001 >/dev/null 2>&1 & echo stays > /var/lib/file; mkdir /tmp/m; mount -t tmpfs x /tmp/m")
+	cgroup, pid, root := start(t)
+	inside(t, cgroup, pid, "sleep 1001 >/dev/null 2>&1 & echo stays > /var/lib/file; mkdir /tmp/m; mount -t tmpfs x /tmp/m")
 	before, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		t.Fatal(err)
@@ -93,7 +94,7 @@ func TestKillIsAPowerCut(t *testing.T) {
 	if _, ok := StartTime(pid); ok {
 		t.Error("init is still there")
 	}
-	if err := RemoveCgroups(name, time.Now().Add(10*time.Second)); err != nil {
+	if err := RemoveCgroups(cgroup, time.Now().Add(10*time.Second)); err != nil {
 		t.Errorf("a process of the box lives on: %v", err)
 	}
 	if got, err := os.ReadFile(filepath.Join(root, "var/lib/file")); err != nil || string(got) != "stays\n" {
@@ -107,7 +108,7 @@ func TestKillIsAPowerCut(t *testing.T) {
 func TestStartSaysWhatIsWrongAndLeavesNothing(t *testing.T) {
 	needRoot(t)
 	dir := t.TempDir()
-	conf := Config{Name: "test-nothing", Root: filepath.Join(dir, "root"), Init: []string{"/no/such/init"}, Stdout: filepath.Join(dir, "log")}
+	conf := Config{Name: "nothing", Cgroup: "groundup-test-nothing/box", Root: filepath.Join(dir, "root"), Init: []string{"/no/such/init"}, Stdout: filepath.Join(dir, "log")}
 	if _, err := Start(conf, func(int) error { return nil }); err == nil || !strings.Contains(err.Error(), "/no/such/init") {
 		t.Errorf("got error %v, want one that names the init", err)
 	}
@@ -120,8 +121,8 @@ func TestStartSaysWhatIsWrongAndLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, h := range hs {
-		if isDir(h.dir(conf.Name)) {
-			t.Errorf("%s is left", h.dir(conf.Name))
+		if isDir(h.dir(conf.Cgroup)) {
+			t.Errorf("%s is left", h.dir(conf.Cgroup))
 		}
 	}
 }

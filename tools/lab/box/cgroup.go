@@ -17,9 +17,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cgroupParent is the directory that holds the boxes in every hierarchy.
-const cgroupParent = "groundup"
-
 // A hierarchy is one mounted cgroup file system: the unified one of cgroup v2,
 // or one of v1 with its controllers.
 type hierarchy struct {
@@ -79,21 +76,21 @@ func parseHierarchies(r io.Reader) ([]hierarchy, error) {
 	return hs, lines.Err()
 }
 
-func (h hierarchy) dir(box string) string { return filepath.Join(h.mountpoint, cgroupParent, box) }
+func (h hierarchy) dir(cgroup string) string { return filepath.Join(h.mountpoint, cgroup) }
 
 // joinCgroups makes the box's cgroup in every hierarchy and moves the process
 // into it.
-func joinCgroups(box string, pid int) error {
+func joinCgroups(cgroup string, pid int) error {
 	hs, err := hierarchies()
 	if err != nil {
 		return err
 	}
 	for _, h := range hs {
-		dir := h.dir(box)
+		dir := h.dir(cgroup)
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err
 		}
-		if err := h.delegate(box); err != nil {
+		if err := h.delegate(cgroup); err != nil {
 			return err
 		}
 		if err := os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0); err != nil {
@@ -106,12 +103,12 @@ func joinCgroups(box string, pid int) error {
 // delegate lets the box use the controllers: in v2 every parent has to hand
 // each controller down; a v1 cpuset starts empty and accepts no process before
 // it has CPUs and memory nodes.
-func (h hierarchy) delegate(box string) error {
+func (h hierarchy) delegate(cgroup string) error {
 	if h.fstype == "cgroup" {
 		if !slices.Contains(h.options, "cpuset") {
 			return nil
 		}
-		for _, dir := range []string{filepath.Dir(h.dir(box)), h.dir(box)} {
+		for _, dir := range []string{filepath.Dir(h.dir(cgroup)), h.dir(cgroup)} {
 			for _, file := range []string{"cpuset.cpus", "cpuset.mems"} {
 				if err := inherit(dir, file); err != nil {
 					return err
@@ -120,7 +117,7 @@ func (h hierarchy) delegate(box string) error {
 		}
 		return nil
 	}
-	for _, dir := range []string{h.mountpoint, filepath.Dir(h.dir(box))} {
+	for _, dir := range []string{h.mountpoint, filepath.Dir(h.dir(cgroup))} {
 		controllers, err := os.ReadFile(filepath.Join(dir, "cgroup.controllers"))
 		if err != nil {
 			return err
@@ -150,19 +147,19 @@ func inherit(dir, file string) error {
 // RemoveCgroups removes the box's cgroups and all below them, when the box has
 // been killed; the kernel may need a moment to let go of the last process, so
 // it is tried until the deadline. It succeeds when there are none.
-func RemoveCgroups(box string, deadline time.Time) error {
+func RemoveCgroups(cgroup string, deadline time.Time) error {
 	hs, err := hierarchies()
 	if err != nil {
 		return err
 	}
 	for _, h := range hs {
-		if err := removeCgroup(h.dir(box), deadline); err != nil {
+		if err := removeCgroup(h.dir(cgroup), deadline); err != nil {
 			return err
 		}
 		// The common parent goes with the last box.
-		err := unix.Rmdir(filepath.Dir(h.dir(box)))
+		err := unix.Rmdir(filepath.Dir(h.dir(cgroup)))
 		if err != nil && !errors.Is(err, unix.EBUSY) && !errors.Is(err, unix.ENOTEMPTY) && !errors.Is(err, unix.ENOENT) {
-			return fmt.Errorf("remove cgroup %s: %w", filepath.Dir(h.dir(box)), err)
+			return fmt.Errorf("remove cgroup %s: %w", filepath.Dir(h.dir(cgroup)), err)
 		}
 	}
 	return nil

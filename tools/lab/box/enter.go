@@ -13,20 +13,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Run runs a command inside the box whose init is pid, as root, with the given
+// Run runs a command inside the box with this cgroup and init, as root, with the given
 // cmd's arguments and standard streams; cmd.Path is looked up in the box. It
 // returns when the command has ended, with the error of [exec.Cmd.Run].
 //
 // It is nsenter(1) in a few lines: a thread joins the namespaces, and the child
 // that it forks is born in them.
-func Run(box string, pid int, cmd *exec.Cmd) error {
-	return thread.Run(func() error { return run(box, pid, cmd) })
+func Run(cgroup string, pid int, cmd *exec.Cmd) error {
+	return thread.Run(func() error { return run(cgroup, pid, cmd) })
 }
 
-func run(box string, pid int, cmd *exec.Cmd) error {
-	v2, err := enterCgroups(box)
+func run(cgroup string, pid int, cmd *exec.Cmd) error {
+	v2, err := enterCgroups(cgroup)
 	if err != nil {
-		return fmt.Errorf("enter %s: %w", box, err)
+		return fmt.Errorf("enter cgroup %s: %w", cgroup, err)
 	}
 	if v2 != nil {
 		defer v2.Close()
@@ -37,7 +37,7 @@ func run(box string, pid int, cmd *exec.Cmd) error {
 	}
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
-		return fmt.Errorf("enter %s: open process %d: %w", box, pid, err)
+		return fmt.Errorf("open process %d: %w", pid, err)
 	}
 	defer unix.Close(fd)
 	// A thread that shares its working directory with others may not change
@@ -47,10 +47,10 @@ func run(box string, pid int, cmd *exec.Cmd) error {
 	}
 	const all = unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC | unix.CLONE_NEWCGROUP
 	if err := unix.Setns(fd, all); err != nil {
-		return fmt.Errorf("enter the namespaces of %s (process %d): %w", box, pid, err)
+		return fmt.Errorf("enter the namespaces of process %d: %w", pid, err)
 	}
 	if cmd.Path, err = lookPath(cmd.Args[0]); err != nil {
-		return fmt.Errorf("in %s: %w", box, err)
+		return err
 	}
 	cmd.Err = nil
 	if cmd.Dir == "" {
@@ -89,13 +89,13 @@ func Environ() []string {
 // starts is counted, limited and killed with the box. That is a thing of v1,
 // where a thread can be moved alone; for v2 it returns the directory that the
 // new process is to be born in (clone3(2), CLONE_INTO_CGROUP).
-func enterCgroups(box string) (v2 *os.File, err error) {
+func enterCgroups(cgroup string) (v2 *os.File, err error) {
 	hs, err := hierarchies()
 	if err != nil {
 		return nil, err
 	}
 	for _, h := range hs {
-		dir := h.dir(box)
+		dir := h.dir(cgroup)
 		if h.fstype == "cgroup2" {
 			// The box's init keeps its own processes in a leaf, because a v2
 			// cgroup has either processes or children with controllers.

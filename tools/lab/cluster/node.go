@@ -34,10 +34,11 @@ const killTimeout = 20 * time.Second
 
 // A Node is a node that was booted.
 type Node struct {
-	Name  string
-	IP    string
-	PID   int    // of its init
-	Start string // what [box.StartTime] said of the init
+	Name   string
+	IP     string
+	Cgroup string
+	PID    int    // of its init
+	Start  string // what [box.StartTime] said of the init
 }
 
 // Running says whether the node's init is still the process it was.
@@ -53,7 +54,7 @@ func (n Node) Path(inside string) string {
 }
 
 // Run runs a command in the node, like [box.Run].
-func (n Node) Run(cmd *exec.Cmd) error { return box.Run(n.Name, n.PID, cmd) }
+func (n Node) Run(cmd *exec.Cmd) error { return box.Run(n.Cgroup, n.PID, cmd) }
 
 // Services is what the node's init says of its services.
 func (n Node) Services() ([]initd.Status, error) {
@@ -98,6 +99,18 @@ func (c *Cluster) nodePath(n int, parts ...string) string {
 	return c.path(append([]string{"nodes", NodeName(n)}, parts...)...)
 }
 
+// cgroup is where the node's processes are, below the root of every hierarchy. A
+// cluster with another home than the usual one has its own parent, so that
+// tests and a learner's cluster keep apart.
+func (c *Cluster) cgroup(n int) string {
+	parent := "groundup"
+	if c.Home != DefaultHome {
+		sum := sha256.Sum256([]byte(c.Home))
+		parent += "-" + hex.EncodeToString(sum[:4])
+	}
+	return parent + "/" + NodeName(n)
+}
+
 // bootNode brings node n to what the spec says: powered on, its files in place,
 // its images imported, its services running, and ready.
 func (c *Cluster) bootNode(ctx context.Context, spec Spec, state State, authority *pki.Authority, n int) error {
@@ -139,13 +152,14 @@ func (c *Cluster) bootNode(ctx context.Context, spec Spec, state State, authorit
 // powerOn boots the node's box.
 func (c *Cluster) powerOn(state State, n int) (Node, error) {
 	name := NodeName(n)
-	node := Node{Name: name, IP: state.Plan.Node(n).String()}
+	node := Node{Name: name, IP: state.Plan.Node(n).String(), Cgroup: c.cgroup(n)}
 	// What an earlier boot left when the power went.
-	if err := box.RemoveCgroups(name, time.Now().Add(killTimeout)); err != nil {
+	if err := box.RemoveCgroups(node.Cgroup, time.Now().Add(killTimeout)); err != nil {
 		return node, err
 	}
 	pid, err := box.Start(box.Config{
 		Name:   name,
+		Cgroup: node.Cgroup,
 		Root:   c.nodePath(n, "root"),
 		Binds:  []box.Bind{{Source: c.path("bin"), Target: "/opt/groundup/bin"}, {Source: c.path("images"), Target: "/opt/groundup/images"}},
 		Init:   []string{"/opt/groundup/bin/node-init"},
@@ -367,5 +381,5 @@ func (c *Cluster) PowerOff(n int) error {
 			return err
 		}
 	}
-	return box.RemoveCgroups(NodeName(n), deadline)
+	return box.RemoveCgroups(c.cgroup(n), deadline)
 }

@@ -35,6 +35,9 @@ type Step struct {
 	// Services are the programs that a node's init keeps running. Argument
 	// vectors are templates over [Node].
 	Services []Service `json:"services"`
+	// FailsBefore is the check at which this step's verification fails on the
+	// step before it.
+	FailsBefore string `json:"failsBefore"`
 	// Ready is a URL, a template over [Node], that answers when the node
 	// serves: https (with the cluster's certificates) or unix.
 	Ready string `json:"ready"`
@@ -123,7 +126,7 @@ func (s *Step) merge(repo, name string, number int) error {
 		return err
 	}
 	images, cgo := s.Images, s.Cgo
-	s.Title, s.Proves, s.ReadNext, s.Images, s.Cgo = "", "", "", nil, nil
+	s.Title, s.Proves, s.ReadNext, s.FailsBefore, s.Images, s.Cgo = "", "", "", "", nil, nil
 	if err := yaml.UnmarshalStrict(b, s); err != nil {
 		return fmt.Errorf("%s: %w", filepath.Join(dir, "step.yaml"), err)
 	}

@@ -1,0 +1,90 @@
+# Groundup: `make` prints what there is. Every target is a thin alias of the lab
+# command (bin/lab) or of the go command.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+LAB     := bin/lab
+MODULES := $(shell sed -n 's|^[[:space:]]*\./\(.*\)|\1|p' go.work)
+# The patterns of each module: a workspace has no single `./...`.
+PACKAGES := $(MODULES:%=./%/...)
+
+## For learners
+
+step-%: lab ## start the cluster of a step, or change the running one to it (make step-01)
+	@$(LAB) up $* $(if $(NODES),--nodes $(NODES))
+
+verify: lab ## prove, line by line, that the running cluster does what its step says
+	@$(LAB) verify
+
+down: lab ## remove the cluster without a trace
+	@$(LAB) down
+
+read: lab ## the guide of the running step
+	@$(LAB) read
+
+tasks: lab ## the tasks of the running step, ticking themselves off
+	@$(LAB) tasks
+
+status: lab ## which step runs, on which nodes, and how its services are
+	@$(LAB) status
+
+doctor: lab ## is this machine able? each thing it lacks with the remedy
+	@$(LAB) doctor
+
+list: lab ## the steps, or with STEP=01 which main each program of it comes from
+	@$(LAB) list $(STEP)
+
+## For those who change the code
+
+.PHONY: lab
+lab: ## build the lab command alone
+	@CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/ ./tools/lab/cmd/lab
+
+build: lab ## build the programs and images of a step (STEP=01; the last one without)
+	@$(LAB) build $(STEP)
+
+tools: ## build the real crictl and critest into bin/
+	@cd tools/critools && GOWORK=off CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o ../../bin/ sigs.k8s.io/cri-tools/cmd/crictl
+	@cd tools/critools && GOWORK=off CGO_ENABLED=0 go test -c -trimpath -ldflags='-s -w' -o ../../bin/critest sigs.k8s.io/cri-tools/cmd/critest
+
+test: deps lint unit isolate docs steps ## everything that must hold: this is what CI runs
+
+deps: ## install what the tests need from Debian's packages, and say what
+	@tools/deps.sh
+
+lint: ## vet, staticcheck, formatting, and the lines between modules
+	@test -z "$$(gofmt -l $(MODULES))" || { echo 'not formatted (gofmt -w):'; gofmt -l $(MODULES); exit 1; }
+	go run ./tools/modules/cmd/modules
+	go vet work
+	go tool staticcheck $(PACKAGES)
+
+unit: ## the unit tests with the race detector, in the workspace
+	go test -race work
+
+isolate: ## each module alone: a step sees only earlier steps
+	@for m in $(MODULES); do echo "GOWORK=off $$m"; (cd $$m && GOWORK=off go build ./... && GOWORK=off go vet ./... && GOWORK=off go test $(ISOLATE_FLAGS) ./...) || exit 1; done
+
+docs: lab ## what the guides quote must be what the source says
+	@for g in labs/*/guide.md; do $(LAB) read --quote --check $$(basename $$(dirname $$g)) || exit 1; done
+
+steps: lab ## start every step on this kernel, verify it, and look for leaks
+	go test -count=1 -timeout 20m -run . ./tools/lab/e2e $(if $(V),-v) -args -e2e
+
+critest: tools ## upstream's CRI conformance suite against our runtime
+	steps/00-container/critest.sh
+
+bench: lab ## measure, print a table, and keep it as bench.json
+	go run ./tools/bench $(BENCH)
+
+modules: ## write the require and replace lines between modules
+	go run ./tools/modules/cmd/modules -w
+
+clean: ## remove what was built
+	rm -rf bin
+
+help:
+	@awk 'BEGIN {FS = ":.*## "} /^## / {print "\n" substr($$0, 4)} /^[a-z%-]+:.*## / {sub(/%/, "NN", $$1); printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: help verify down read tasks status doctor list build tools test deps lint unit isolate docs steps critest bench modules clean

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Installs what building and testing need from Debian's packages, where there is
+# apt, and says what it installs and why. Nothing is installed twice.
+set -euo pipefail
+
+# program or file -> package, and what it is for
+needs=(
+  "gcc            gcc               the container init enters namespaces before Go starts"
+  "/usr/include/stdio.h libc6-dev   to link it"
+  "pkg-config     pkg-config        to find libseccomp"
+  "/usr/include/seccomp.h libseccomp-dev  the seccomp profile of containers"
+)
+if [ "${1:-}" = bench ]; then
+  needs+=("runc           runc              the peer that we measure against")
+fi
+
+missing=()
+for need in "${needs[@]}"; do
+  read -r what package why <<<"$need"
+  if [[ $what = /* ]]; then
+    [ -e "$what" ] && continue
+  else
+    command -v "$what" >/dev/null && continue
+  fi
+  echo "missing: $package ($why)"
+  missing+=("$package")
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+if ! command -v apt-get >/dev/null; then
+  echo "there is no apt-get here: install these by the means of your system" >&2
+  exit 1
+fi
+sudo=()
+[ "$(id -u)" = 0 ] || sudo=(sudo)
+echo "installing: ${missing[*]}"
+"${sudo[@]}" apt-get update -qq
+DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}"

@@ -1,0 +1,288 @@
+// Package e2e starts every step on this machine's kernel as a learner does, with
+// the lab command, and holds it to what the labs promise.
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/k8s-groundup/groundup/tools/lab/check"
+	"github.com/k8s-groundup/groundup/tools/lab/step"
+	"github.com/k8s-groundup/groundup/tools/lab/thread"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+)
+
+var (
+	enabled = flag.Bool("e2e", false, "start real clusters (make steps)")
+	rounds  = flag.Int("rounds", 3, "how often to go up and down in the leak test")
+)
+
+// A learner types lab commands on a machine with a network of its own.
+type learner struct {
+	*testing.T
+	repo, home string
+}
+
+// onOwnNetwork runs work as a learner whose "machine" is a fresh network
+// namespace, so that no interface or rule is made in the real one.
+func onOwnNetwork(t *testing.T, work func(l learner)) {
+	t.Helper()
+	if !*enabled {
+		t.Skip("starts real clusters: run it by `make steps`, which `make test` does")
+	}
+	if os.Geteuid() != 0 {
+		t.Skip("starting nodes needs root: run `sudo make steps`; CI does")
+	}
+	repo, err := filepath.Abs("../../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	home := filepath.Join(t.TempDir(), "home")
+	err = thread.Run(func() error {
+		ns, err := netns.New()
+		if err != nil {
+			return err
+		}
+		defer ns.Close()
+		l := learner{t, repo, home}
+		defer func() {
+			if out, err := l.try("down"); err != nil {
+				l.Errorf("down at the end: %v\n%s", err, out)
+			}
+		}()
+		work(l)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (l learner) command(args ...string) *exec.Cmd {
+	cmd := exec.Command(filepath.Join(l.repo, "bin/lab"), args...)
+	cmd.Dir = l.repo
+	cmd.Env = append(os.Environ(), "GROUNDUP_HOME="+l.home, "GROUNDUP_REPO="+l.repo)
+	return cmd
+}
+
+func (l learner) try(args ...string) (string, error) {
+	out, err := l.command(args...).CombinedOutput()
+	return string(out), err
+}
+
+func (l learner) lab(args ...string) string {
+	l.Helper()
+	out, err := l.try(args...)
+	if err != nil {
+		logs, _ := l.try("logs", "kubelet", "--tail", "60")
+		l.Fatalf("lab %s: %v\n%s\nkubelet:\n%s", strings.Join(args, " "), err, out, logs)
+	}
+	return out
+}
+
+// verify runs the verification and returns the first check that failed.
+func (l learner) verify(step string) (failed *check.Result, passed int) {
+	l.Helper()
+	cmd := l.command("verify", step, "--json")
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	runErr := cmd.Run()
+	var results []check.Result
+	if err := json.Unmarshal(out.Bytes(), &results); err != nil {
+		l.Fatalf("verify %s: %v, %v\n%s%s", step, runErr, err, out.String(), errs.String())
+	}
+	for i := range results {
+		if !results[i].Passed {
+			if runErr == nil {
+				l.Errorf("verify ended well although %s failed", results[i].ID)
+			}
+			return &results[i], passed
+		}
+		passed++
+	}
+	if runErr != nil {
+		l.Errorf("verify: %v although every check passed", runErr)
+	}
+	return nil, passed
+}
+
+func TestSteps(t *testing.T) {
+	repo, err := filepath.Abs("../../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names, err := step.List(repo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, name := range names {
+		t.Run(name, func(t *testing.T) {
+			onOwnNetwork(t, func(l learner) {
+				if i > 0 {
+					l.failsBefore(name, names[i-1])
+				}
+				before := objects(t)
+				l.lab("up", name)
+				failed, passed := l.verify(name)
+				if failed != nil {
+					l.Fatalf("%s: %s\nsaw  %s\nhint %s", failed.ID, failed.Title, failed.Observed, failed.Hint)
+				}
+				t.Logf("%d checks hold", passed)
+				l.upAgainChangesNothing(name)
+				l.tasks(name)
+				t.Log(strings.TrimSpace(l.lab("read", name, "--record", "--check")))
+				if i == 0 { // a cluster that was upgraded has other objects before
+					l.lab("down")
+					compare(t, before, objects(t))
+				}
+			})
+		})
+	}
+}
+
+// failsBefore holds that the step's verification fails on the step before it,
+// at the check that the step names.
+func (l learner) failsBefore(name, earlier string) {
+	l.Helper()
+	s, err := loadStep(l.repo, name)
+	if err != nil {
+		l.Fatal(err)
+	}
+	l.lab("up", earlier)
+	failed, _ := l.verify(name)
+	if failed == nil || failed.ID != s.FailsBefore {
+		l.Errorf("the verification of %s on %s: failed at %+v, want %s: it proves nothing that this step adds", name, earlier, failed, s.FailsBefore)
+	}
+}
+
+func loadStep(repo, name string) (*step.Step, error) {
+	n, err := step.Parse(name)
+	if err != nil {
+		return nil, err
+	}
+	return step.Load(repo, n)
+}
+
+// upAgainChangesNothing holds that up is idempotent: the same processes serve
+// after it.
+func (l learner) upAgainChangesNothing(name string) {
+	l.Helper()
+	before := l.lab("shell", "node-1", "--", "cat", "/run/groundup-init/status.json")
+	l.lab("up", name)
+	if after := l.lab("shell", "node-1", "--", "cat", "/run/groundup-init/status.json"); after != before {
+		l.Errorf("a second up changed the services:\n%s\n%s", before, after)
+	}
+}
+
+// tasks holds that every task is open before its solution and done after it.
+func (l learner) tasks(name string) {
+	l.Helper()
+	dir := filepath.Join(l.repo, "labs", name, "tasks")
+	tasks, err := check.Load(dir)
+	if err != nil {
+		l.Logf("no tasks: %v", err)
+		return
+	}
+	out, err := l.try("tasks", "--once")
+	if err == nil || strings.Contains(out, "✓") {
+		l.Errorf("a task is done before anyone did it:\n%s", out)
+	}
+	for _, task := range tasks {
+		l.lab("solve", task.ID)
+		for deadline := time.Now().Add(task.Time + 30*time.Second); ; {
+			out, _ := l.try("tasks", "--once")
+			if strings.Contains(out, "✓ "+task.Title) {
+				break
+			}
+			if time.Now().After(deadline) {
+				hint, _ := l.try("hint", task.ID)
+				l.Fatalf("task %s is open after its solution:\n%s", task.ID, hint)
+			}
+			<-time.After(200 * time.Millisecond)
+		}
+	}
+}
+
+// TestUpCanBeInterrupted ends up at random moments, as Ctrl-C and a crash do,
+// and holds that down removes everything and that another up finishes the work.
+func TestUpCanBeInterrupted(t *testing.T) {
+	onOwnNetwork(t, func(l learner) {
+		l.lab("build", "01")
+		before := objects(t)
+		for round := range *rounds {
+			for _, sig := range []unix.Signal{unix.SIGINT, unix.SIGKILL} {
+				cmd := l.command("up", "01", "--no-build", "--nodes", "2")
+				if err := cmd.Start(); err != nil {
+					t.Fatal(err)
+				}
+				after := time.Duration(rand.IntN(1200)) * time.Millisecond
+				<-time.After(after)
+				cmd.Process.Signal(sig)
+				cmd.Wait()
+				if round%2 == 1 {
+					l.lab("up", "01", "--no-build")
+				}
+				l.lab("down")
+				if compare(t, before, objects(t)); t.Failed() {
+					t.Fatalf("after signal %v at %s", sig, after)
+				}
+			}
+		}
+	})
+}
+
+// TestNothingLeaks goes up and down and holds that the kernel has what it had.
+func TestNothingLeaks(t *testing.T) {
+	onOwnNetwork(t, func(l learner) {
+		l.lab("build", "01")
+		before := objects(t)
+		for range *rounds {
+			l.lab("up", "01", "--no-build")
+			l.lab("down")
+			if compare(t, before, objects(t)); t.Failed() {
+				return
+			}
+		}
+	})
+}
+
+// TestSecondLabWaitsItsTurn holds that two labs do not change one cluster.
+func TestSecondLabWaitsItsTurn(t *testing.T) {
+	onOwnNetwork(t, func(l learner) {
+		l.lab("build", "01")
+		cmd := exec.CommandContext(t.Context(), "flock", filepath.Join(l.home, "lock"), "cat")
+		if err := os.MkdirAll(l.home, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		stdin, err := cmd.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		for deadline := time.Now().Add(20 * time.Second); ; <-time.After(10 * time.Millisecond) {
+			out, err := l.try("up", "01", "--no-build")
+			if err != nil && strings.Contains(out, "is locked") {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("got %v, %s, want that it is locked", err, out)
+			}
+		}
+		stdin.Close()
+		if err := cmd.Wait(); err != nil {
+			t.Fatal(fmt.Errorf("flock: %w", err))
+		}
+	})
+}
