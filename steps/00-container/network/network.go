@@ -35,6 +35,14 @@ type Network interface {
 	Ready() error
 }
 
+// A Reconciler is a Network that remembers its sandboxes. The runtime calls
+// Reconcile once when it starts, before any Attach: a crash may have come
+// between Attach and the runtime's own note of the sandbox.
+type Reconciler interface {
+	// Reconcile detaches every sandbox for whose id live returns false.
+	Reconcile(ctx context.Context, live func(sandboxID string) bool) error
+}
+
 // A Sandbox is what a Network may know about a pod sandbox.
 type Sandbox struct {
 	ID           string // unique on the node, for ever
