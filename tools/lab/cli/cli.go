@@ -38,7 +38,7 @@ it away without a trace.
 	root.AddCommand(
 		buildCommand(), upCommand(), downCommand(), statusCommand(), listCommand(),
 		verifyCommand(), readCommand(), tasksCommand(), hintCommand(), solveCommand(),
-		podsCommand(), xrayCommand(), shellCommand(), logsCommand(), kubeconfigCommand(), doctorCommand(),
+		podsCommand(), getCommand(), xrayCommand(), shellCommand(), logsCommand(), kubeconfigCommand(), doctorCommand(),
 	)
 	return root
 }

@@ -12,6 +12,7 @@ import (
 
 func xrayCommand() *cobra.Command {
 	var asJSON bool
+	var container string
 	cmd := &cobra.Command{
 		Use:   "xray POD",
 		Short: "One pod down to Linux, each line with the command that proves it",
@@ -39,6 +40,9 @@ func xrayCommand() *cobra.Command {
 				return err
 			}
 			w := cmd.OutOrStdout()
+			if container != "" {
+				return printPID(w, facts, container)
+			}
 			if asJSON {
 				return json.NewEncoder(w).Encode(facts)
 			}
@@ -49,7 +53,18 @@ func xrayCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
+	cmd.Flags().StringVar(&container, "pid", "", "print only the process id of this `container`, as the node counts")
 	return cmd
+}
+
+func printPID(w io.Writer, facts []xray.Fact, container string) error {
+	for _, f := range facts {
+		if f.PID != 0 && strings.TrimPrefix(f.Name, "container ") == container {
+			_, err := fmt.Fprintln(w, f.PID)
+			return err
+		}
+	}
+	return fmt.Errorf("no process of container %q runs", container)
 }
 
 func printFacts(w io.Writer, facts []xray.Fact, indent string) {

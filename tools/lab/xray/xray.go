@@ -20,10 +20,11 @@ import (
 // A Fact is one thing about a pod with the command that proves it in the node's
 // shell.
 type Fact struct {
-	Name  string
-	Value string
-	Proof string
-	Facts []Fact // what belongs to it
+	Name  string `json:"name"`
+	Value string `json:"value"`
+	Proof string `json:"proof"`
+	PID   int    `json:"pid,omitempty"`   // of the process that it is about, as the node counts
+	Facts []Fact `json:"facts,omitempty"` // what belongs to it
 }
 
 // A process of the pod, in all the PID namespaces it is seen from.
@@ -218,6 +219,7 @@ func containerFact(name string, procs []process) Fact {
 	p := procs[0]
 	f := Fact{
 		Name:  name,
+		PID:   p.node,
 		Value: fmt.Sprintf("process %d (%s), in its own view %d", p.node, p.comm, p.pod),
 		Proof: fmt.Sprintf("grep -E 'Name|NSpid' /proc/%d/status", p.node),
 	}

@@ -1,0 +1,12 @@
+# title: It may do little, and see little of the kernel
+# proves: root in a container has 14 capabilities and cannot gain more; dangerous files of /proc are masked
+# hint: compare CapEff and NoNewPrivs in /proc/PID/status
+# see: lab shell node-1 -- sh -c 'grep -E "Cap|NoNew" /proc/$(lab xray web --pid web)/status'
+
+probe() {
+	p=$(pid web web) || return 1
+	caps=$(on sed -n 's/^CapEff:[[:space:]]*//p' "/proc/$p/status")
+	[ "$caps" = 00000000a80425fb ] || { echo "effective capabilities $caps, want 00000000a80425fb"; return 1; }
+	[ "$(on sh -c "head -c 1 /proc/$p/root/proc/kcore | wc -c")" = 0 ] || { echo "/proc/kcore can be read"; return 1; }
+	! on sh -c "echo 1 >/proc/$p/root/proc/sys/kernel/panic" 2>/dev/null || { echo "/proc/sys can be written"; return 1; }
+}

@@ -1,0 +1,22 @@
+# title: A mistake in a manifest is named, and what runs keeps running
+# proves: desired state that cannot be read is not an empty desired state
+# time: 20s
+# hint: a half-written file must not stop a pod
+# hint silent: the kubelet must say which file, which line and which field
+# hint stopped: the pod of a file that cannot be read any more keeps running as it was
+# see: lab logs kubelet
+
+setup() {
+	cp "$MANIFESTS/web.yaml" web.yaml
+	pod web '{.status.containerStatuses[0].containerID}' >before
+	sed 's/containerPort: 8080/containerPort: lots/' web.yaml | manifest web.yaml
+}
+
+probe() {
+	"$LAB" logs kubelet --tail 100 | grep 'web.yaml' | grep 'containerPort' || fail silent "the log does not name web.yaml and containerPort"
+	[ "$(pod web '{.status.containerStatuses[0].containerID}')" = "$(cat before)" ] || fail stopped "the pod changed"
+}
+
+cleanup() {
+	manifest web.yaml <web.yaml
+}

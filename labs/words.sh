@@ -1,0 +1,48 @@
+# The words that all checks share. A check's functions run in a folder of their
+# own, with `set -u`, in any POSIX shell.
+#
+#   LAB        the lab command            NODE, NODE_IP  the first node
+#   MANIFESTS  its manifest directory     STEP           of the running cluster
+
+MANIFESTS=$GROUNDUP_HOME/nodes/$NODE/root/etc/kubernetes/manifests
+
+# fail CAUSE TEXT…: the property does not hold, and this is what was seen.
+fail() {
+	echo "::cause $1"
+	shift
+	echo "$*"
+	exit 1
+}
+
+# on COMMAND…: run a command in the first node.
+on() { "$LAB" shell "$NODE" -- "$@"; }
+
+# pod NAME JSONPATH: a field of a pod, as the kubelet reports it.
+pod() { "$LAB" pods "$1" -o "$2"; }
+
+# manifest NAME: put standard input into the manifest directory, whole.
+manifest() {
+	cat >"$MANIFESTS/.$1.new" && mv "$MANIFESTS/.$1.new" "$MANIFESTS/$1"
+}
+
+# unmanifest NAME: take a manifest out, if it is there.
+unmanifest() { rm -f "$MANIFESTS/$1"; }
+
+# gone POD: succeed when the kubelet knows no such pod.
+gone() {
+	names=$("$LAB" pods -o '{.items[*].metadata.name}') || return 1
+	case " $names " in *" $1-$NODE "*) return 1 ;; esac
+}
+
+# await_gone POD: poll until it is gone; for cleanups.
+await_gone() {
+	n=0
+	until gone "$1"; do
+		n=$((n + 1))
+		[ $n -lt 100 ] || { echo "pod $1 is still there"; return 1; }
+		sleep 0.1
+	done
+}
+
+# pid POD CONTAINER: the process id of a container, as the node counts.
+pid() { "$LAB" xray "$1" --pid "$2"; }

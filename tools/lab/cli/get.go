@@ -1,0 +1,67 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+func getCommand() *cobra.Command {
+	var node string
+	cmd := &cobra.Command{
+		Use:   "get PATH|URL",
+		Short: "Fetch a path from a node's kubelet with the administrator's certificate, or any http URL",
+		Example: `  lab get /healthz
+  lab get /stats/summary
+  lab get http://10.244.1.2:8080/`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			url := args[0]
+			if strings.HasPrefix(url, "http://") {
+				return getPlain(cmd, url)
+			}
+			if err := asRoot("reading the administrator's key"); err != nil {
+				return err
+			}
+			c := open()
+			if strings.HasPrefix(url, "/") {
+				n, err := pick(c, node)
+				if err != nil {
+					return err
+				}
+				url = n.Kubelet() + url
+			}
+			body, err := c.Get(cmd.Context(), url)
+			if err != nil {
+				return err
+			}
+			defer body.Close()
+			_, err = io.Copy(cmd.OutOrStdout(), body)
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&node, "node", "", "of this `node` (default: the first)")
+	return cmd
+}
+
+func getPlain(cmd *cobra.Command, url string) error {
+	req, err := http.NewRequestWithContext(cmd.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if _, err := io.Copy(cmd.OutOrStdout(), resp.Body); err != nil {
+		return err
+	}
+	if resp.StatusCode/100 != 2 {
+		return fmt.Errorf("%s: %s", url, resp.Status)
+	}
+	return nil
+}
