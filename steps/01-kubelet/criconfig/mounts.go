@@ -51,7 +51,7 @@ func volumeMount(in Input, index int, env *variables) (*runtimeapi.Mount, error)
 	m := &runtimeapi.Mount{
 		ContainerPath: path.Join("/", vm.MountPath),
 		HostPath:      mounted.Path,
-		Readonly:      vm.ReadOnly,
+		Readonly:      vm.ReadOnly || mounted.ReadOnly,
 		MountOptions:  vm.BindMountOptions,
 	}
 	wrap := func(err error) error {

@@ -1,10 +1,19 @@
-// Package volume is the seam between the kubelet and the kinds of volumes.
+// Package volume is the seam between the kubelet and the kinds of volumes, and
+// the manager that works them.
+//
+// To a container a volume is a bind mount, nothing more. All that differs
+// between the kinds is where the directory on the node comes from: it is made
+// empty, written by the kubelet, or there already. A [Plugin] answers that, for
+// one kind each, in the packages below this one. The [Manager] knows when: before
+// the first container of a pod, at every sync, and after the last container is
+// gone; also for the pods of a kubelet that crashed in between.
 package volume
 
 import (
 	"context"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 )
 
 // A Plugin makes one kind of volume available to pods on this node.
@@ -26,4 +35,17 @@ type Plugin interface {
 	// TearDown undoes SetUp, given nothing but what is on disk. It succeeds
 	// when there is nothing to undo.
 	TearDown(ctx context.Context, dir string) error
+}
+
+// A ReadOnly is a Plugin that says whether containers must not write to its
+// volumes: those whose content the kubelet writes again at any time.
+type ReadOnly interface {
+	ReadOnly() bool
+}
+
+// A Limiter is a Plugin whose volumes may have a limit that nothing but the
+// kubelet's watching enforces.
+type Limiter interface {
+	// Limit returns nil for a volume without limit.
+	Limit(v *corev1.Volume) *resource.Quantity
 }

@@ -1,0 +1,110 @@
+package volume
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+)
+
+// A Usage is the space that one volume takes.
+type Usage struct {
+	Name   string
+	Used   int64 // bytes
+	Inodes int64
+	Limit  *resource.Quantity // nil for none
+
+	// Of the file system it is on.
+	Capacity, Available     int64 // bytes
+	InodesTotal, InodesFree int64
+}
+
+// Usage measures the pod's volumes that have content of their own, which is
+// all but hostPaths. Volumes that are not there yet are left out.
+func (m *Manager) Usage(ctx context.Context, pod *corev1.Pod) ([]Usage, error) {
+	var out []Usage
+	for i := range pod.Spec.Volumes {
+		v := &pod.Spec.Volumes[i]
+		p := m.plugin(v)
+		if p == nil {
+			continue
+		}
+		dir := m.dir(pod.UID, p, v.Name)
+		if _, err := os.Lstat(dir); err != nil {
+			continue
+		}
+		u, err := measure(ctx, dir)
+		if err != nil {
+			return nil, fmt.Errorf("measure volume %q: %w", v.Name, err)
+		}
+		u.Name = v.Name
+		if l, ok := p.(Limiter); ok {
+			u.Limit = l.Limit(v)
+		}
+		out = append(out, u)
+	}
+	return out, nil
+}
+
+// measure adds up the blocks of a tree as du(1) does: a file with several names
+// counts once, a sparse one by what it occupies, other file systems not at all.
+func measure(ctx context.Context, dir string) (Usage, error) {
+	u, err := statfs(dir)
+	if err != nil {
+		return Usage{}, err
+	}
+	var root syscall.Stat_t
+	if err := syscall.Lstat(dir, &root); err != nil {
+		return Usage{}, err
+	}
+	seen := map[uint64]bool{}
+	err = filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		var st syscall.Stat_t
+		if err != nil || syscall.Lstat(path, &st) != nil {
+			return nil // it went while we looked
+		}
+		if st.Dev != root.Dev {
+			return filepath.SkipDir
+		}
+		if !seen[st.Ino] {
+			seen[st.Ino] = true
+			u.Used += st.Blocks * 512
+			u.Inodes++
+		}
+		return nil
+	})
+	return u, err
+}
+
+func statfs(dir string) (Usage, error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return Usage{}, fmt.Errorf("statfs %s: %w", dir, err)
+	}
+	return Usage{
+		Capacity:    int64(st.Blocks) * st.Bsize,
+		Available:   int64(st.Bavail) * st.Bsize,
+		InodesTotal: int64(st.Files),
+		InodesFree:  int64(st.Ffree),
+	}, nil
+}
+
+// OverLimit returns the message with which upstream evicts a pod for the first
+// of its volumes that is larger than its limit, or "".
+func OverLimit(usage []Usage) string {
+	for _, u := range usage {
+		if u.Limit != nil && u.Limit.Sign() > 0 && u.Used > u.Limit.Value() {
+			return fmt.Sprintf("Usage of EmptyDir volume %q exceeds the limit %q. ", u.Name, u.Limit)
+		}
+	}
+	return ""
+}
