@@ -46,3 +46,8 @@ await_gone() {
 
 # pid POD CONTAINER: the process id of a container, as the node counts.
 pid() { "$LAB" xray "$1" --pid "$2"; }
+
+# service NAME: the process id of a service, as the node's init tells it.
+service() {
+	on sed -n "s/.*\"name\":\"$1\",\"pid\":\([0-9]*\).*/\1/p" /run/groundup-init/status.json | grep .
+}

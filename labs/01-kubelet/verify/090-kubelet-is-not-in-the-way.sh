@@ -8,13 +8,13 @@
 setup() {
 	pid web web >pid
 	pod web '{.status.containerStatuses[0].containerID} {.status.containerStatuses[0].restartCount}' >before
-	kubelet=$(on pgrep -x kubelet) || return 1
+	kubelet=$(service kubelet) || return 1
 	echo "$kubelet" >kubelet
 	on kill -9 "$kubelet"
 }
 
 probe() {
-	new=$(on pgrep -x kubelet) && [ "$new" != "$(cat kubelet)" ] || { echo "the kubelet is not back"; return 1; }
+	new=$(service kubelet) && [ "$new" != "$(cat kubelet)" ] || { echo "the kubelet is not back"; return 1; }
 	now=$(pod web '{.status.containerStatuses[0].containerID} {.status.containerStatuses[0].restartCount}') || return 1
 	[ "$now" = "$(cat before)" ] || fail restarted "container and restarts: $now; before: $(cat before)"
 	[ "$(pid web web)" = "$(cat pid)" ] || fail restarted "process $(pid web web), before: $(cat pid)"

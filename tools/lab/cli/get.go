@@ -11,6 +11,7 @@ import (
 
 func getCommand() *cobra.Command {
 	var node string
+	var anonymous bool
 	cmd := &cobra.Command{
 		Use:   "get PATH|URL",
 		Short: "Fetch a path from a node's kubelet with the administrator's certificate, or any http URL",
@@ -34,7 +35,11 @@ func getCommand() *cobra.Command {
 				}
 				url = n.Kubelet() + url
 			}
-			body, err := c.Get(cmd.Context(), url)
+			get := c.Get
+			if anonymous {
+				get = c.GetAnonymous
+			}
+			body, err := get(cmd.Context(), url)
 			if err != nil {
 				return err
 			}
@@ -44,6 +49,7 @@ func getCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&node, "node", "", "of this `node` (default: the first)")
+	cmd.Flags().BoolVar(&anonymous, "anonymous", false, "show no certificate")
 	return cmd
 }
 

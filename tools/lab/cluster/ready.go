@@ -74,10 +74,31 @@ func (c *Cluster) probe(ctx context.Context, u *url.URL, node Node) error {
 // Get fetches a URL of the cluster with the learner's certificates. The caller
 // closes the body.
 func (c *Cluster) Get(ctx context.Context, url string) (io.ReadCloser, error) {
-	client, err := c.Client()
+	admin, err := tls.LoadX509KeyPair(c.path("pki", "admin.crt"), c.path("pki", "admin.key"))
 	if err != nil {
 		return nil, err
 	}
+	return c.get(ctx, url, admin)
+}
+
+// GetAnonymous fetches a URL of the cluster as one who has no certificate.
+func (c *Cluster) GetAnonymous(ctx context.Context, url string) (io.ReadCloser, error) {
+	return c.get(ctx, url)
+}
+
+func (c *Cluster) get(ctx context.Context, url string, as ...tls.Certificate) (io.ReadCloser, error) {
+	ca, err := os.ReadFile(c.path("pki", "ca.crt"))
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(ca) {
+		return nil, fmt.Errorf("%s holds no certificate", c.path("pki", "ca.crt"))
+	}
+	client := http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		TLSClientConfig:   &tls.Config{RootCAs: pool, Certificates: as, MinVersion: tls.VersionTLS13},
+	}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return nil, err
@@ -87,32 +108,11 @@ func (c *Cluster) Get(ctx context.Context, url string) (io.ReadCloser, error) {
 		return nil, err
 	}
 	if resp.StatusCode/100 != 2 {
-		b, _ := io.ReadAll(io.LimitReader(resp.Body, 1024))
-		resp.Body.Close()
-		return nil, fmt.Errorf("%s: %s: %s", url, resp.Status, b)
+		defer resp.Body.Close()
+		b, err := io.ReadAll(io.LimitReader(resp.Body, 1024))
+		return nil, errors.Join(fmt.Errorf("%s: %s: %s", url, resp.Status, b), err)
 	}
 	return resp.Body, nil
-}
-
-// Client is an HTTP client that trusts the cluster's authority and is the
-// cluster's administrator.
-func (c *Cluster) Client() (*http.Client, error) {
-	ca, err := os.ReadFile(c.path("pki", "ca.crt"))
-	if err != nil {
-		return nil, err
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(ca) {
-		return nil, fmt.Errorf("%s holds no certificate", c.path("pki", "ca.crt"))
-	}
-	admin, err := tls.LoadX509KeyPair(c.path("pki", "admin.crt"), c.path("pki", "admin.key"))
-	if err != nil {
-		return nil, err
-	}
-	return &http.Client{Transport: &http.Transport{
-		DisableKeepAlives: true,
-		TLSClientConfig:   &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{admin}, MinVersion: tls.VersionTLS13},
-	}}, nil
 }
 
 // Kubelet is the base URL of a node's kubelet.
