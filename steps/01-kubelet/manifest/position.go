@@ -1,0 +1,99 @@
+package manifest
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// A position knows on which line each field of a document stands.
+type position struct {
+	lines map[string]int // by path, "" being the document
+	base  string         // put before the paths that are asked for
+}
+
+// positions reads the lines of a document's fields. The result is good for the
+// document as a whole even when there is an error.
+func positions(d document) (position, error) {
+	p := position{lines: map[string]int{"": d.line}}
+	in := yaml.NewDecoder(bytes.NewReader(d.text))
+	var root yaml.Node
+	if err := in.Decode(&root); err != nil && !errors.Is(err, io.EOF) {
+		line, message := lineOf(err)
+		p.lines[""] = d.line + line - 1
+		return p, errors.New(message)
+	}
+	if len(root.Content) > 0 {
+		p.lines[""] = d.line + root.Content[0].Line - 1
+		p.add(root.Content[0], "", d.line-1, 0)
+	}
+	return p, nil
+}
+
+// maxDepth bounds how deep a document is followed: no pod is deeper, and an
+// alias may make a document that has no end.
+const maxDepth = 32
+
+func (p position) add(n *yaml.Node, path string, offset, depth int) {
+	if depth > maxDepth {
+		return
+	}
+	switch n.Kind {
+	case yaml.MappingNode:
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			key := n.Content[i]
+			child := strings.TrimPrefix(path+"."+key.Value, ".")
+			p.lines[child] = offset + key.Line
+			p.add(n.Content[i+1], child, offset, depth+1)
+		}
+	case yaml.SequenceNode:
+		for i, item := range n.Content {
+			child := path + "[" + strconv.Itoa(i) + "]"
+			p.lines[child] = offset + item.Line
+			p.add(item, child, offset, depth+1)
+		}
+	}
+}
+
+// below returns the positions of a part of the document.
+func (p position) below(path string) position {
+	return position{p.lines, strings.TrimPrefix(p.base+"."+path, ".")}
+}
+
+// line returns the line of a field, or of the nearest one around it that is there.
+func (p position) line(path string) int {
+	path = strings.TrimPrefix(p.base+"."+path, ".")
+	for {
+		path = strings.TrimSuffix(path, ".")
+		if line, ok := p.lines[path]; ok {
+			return line
+		}
+		path = path[:max(0, strings.LastIndexAny(path, ".["))]
+	}
+}
+
+// exact completes a path without indices, as some JSON errors have it, when
+// there is only one field that it can mean.
+func (p position) exact(path string) string {
+	base := strings.TrimPrefix(p.base+".", ".")
+	found := ""
+	for full := range p.lines {
+		if rest, ok := strings.CutPrefix(full, base); ok && index.ReplaceAllString(rest, "") == path {
+			if found != "" {
+				return path
+			}
+			found = rest
+		}
+	}
+	if found == "" {
+		return path
+	}
+	return found
+}
+
+var index = regexp.MustCompile(`\[\d+\]`)
