@@ -83,7 +83,7 @@ func (p position) exact(path string) string {
 	base := strings.TrimPrefix(p.base+".", ".")
 	found := ""
 	for full := range p.lines {
-		if rest, ok := strings.CutPrefix(full, base); ok && index.ReplaceAllString(rest, "") == path {
+		if rest, ok := strings.CutPrefix(full, base); ok && !strings.HasSuffix(rest, "]") && index.ReplaceAllString(rest, "") == path {
 			if found != "" {
 				return path
 			}
