@@ -191,8 +191,15 @@ func (c *Client) call(ctx context.Context, req Request) (Reply, error) {
 	return r, err
 }
 
-// Alive reports whether a shim answers.
-func (c *Client) Alive(ctx context.Context) bool { return c.ready(ctx) == nil }
+// Listening reports whether there is a shim at the pod's socket.
+func (c *Client) Listening() bool {
+	conn, err := c.dial()
+	if err != nil {
+		return false
+	}
+	conn.Close()
+	return true
+}
 
 // StartContainer runs the container whose bundle is in its run directory, and
 // returns its process.

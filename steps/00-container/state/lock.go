@@ -13,7 +13,7 @@ import (
 // gives it back by dying.
 func Lock(path string) (unlock func(), err error) {
 	for {
-		f, err := lockOnce(path)
+		f, err := lockOnce(path, unix.LOCK_EX)
 		if err != nil {
 			return nil, fmt.Errorf("lock %s: %w", path, err)
 		}
@@ -23,9 +23,21 @@ func Lock(path string) (unlock func(), err error) {
 	}
 }
 
+// TryLock is Lock without waiting. It returns nil if another holds the lock.
+func TryLock(path string) (unlock func(), err error) {
+	f, err := lockOnce(path, unix.LOCK_EX|unix.LOCK_NB)
+	if err == unix.EWOULDBLOCK || f == nil && err == nil {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("lock %s: %w", path, err)
+	}
+	return func() { f.Close() }, nil
+}
+
 // lockOnce returns nil when the file was removed while it waited: then the
 // lock that it got is nobody's, and the caller tries again.
-func lockOnce(path string) (*os.File, error) {
+func lockOnce(path string, how int) (*os.File, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o711); err != nil {
 		return nil, err
 	}
@@ -34,7 +46,7 @@ func lockOnce(path string) (*os.File, error) {
 		return nil, err
 	}
 	for {
-		if err = unix.Flock(int(f.Fd()), unix.LOCK_EX); err != unix.EINTR {
+		if err = unix.Flock(int(f.Fd()), how); err != unix.EINTR {
 			break
 		}
 	}

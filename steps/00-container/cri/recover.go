@@ -1,0 +1,147 @@
+package cri
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/k8s-groundup/groundup/steps/00-container/shim"
+	"github.com/k8s-groundup/groundup/steps/00-container/state"
+)
+
+// recover looks at every pod as a predecessor has left it. A pod that another
+// process is changing right now is that one's business.
+func (s *Service) recover(ctx context.Context) error {
+	ids, err := names(filepath.Join(s.dirs.Root, "pods"))
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if err := s.recoverPod(ctx, id); err != nil {
+			// One bad pod must not keep the others from being served.
+			s.log.Error("recover", "sandbox", id, "err", err)
+		}
+	}
+	return nil
+}
+
+func (s *Service) recoverPod(ctx context.Context, id string) error {
+	unlock, err := state.TryLock(s.lockFile(id))
+	if err != nil || unlock == nil {
+		return err
+	}
+	defer unlock()
+	sb, err := s.records.sandboxes.Read(s.sandboxFile(id))
+	if err != nil || sb.Stage == creating {
+		s.log.Info("removing a sandbox that was only half made", "sandbox", id)
+		half := sandbox{ID: id, Stage: creating, Cgroup: filepath.Join(s.conf.CgroupParent, "pod"+id), OwnCgroup: true}
+		if err == nil {
+			half = *sb
+		}
+		return s.removeSandbox(ctx, &half)
+	}
+	if err := s.discardHalfContainers(id); err != nil {
+		return err
+	}
+	if _, err := s.shim(ctx, id); err != nil {
+		return err
+	}
+	return s.settleLost(sb)
+}
+
+// discardHalfContainers removes containers of which no record was written.
+func (s *Service) discardHalfContainers(pod string) error {
+	ids, err := names(filepath.Join(s.dirs.Pod(pod), "containers"))
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if _, err := s.readContainer(pod, id); !errors.Is(err, state.ErrNotFound) {
+			continue
+		}
+		s.log.Info("removing a container that was only half made", "sandbox", pod, "container", id)
+		if err := s.discardContainer(pod, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settleLost writes how containers ended that ran when the node went down.
+func (s *Service) settleLost(sb *sandbox) error {
+	if exists(filepath.Join(s.dirs.RunPod(sb.ID), "pause.json")) {
+		return nil // there is a shim, and it is the shim's to write
+	}
+	containers, err := s.containersOf(sb.ID)
+	if err != nil {
+		return err
+	}
+	for _, c := range containers {
+		if p := s.startedAs(c); p == nil || s.exit(c) != nil || p.Alive() {
+			continue
+		}
+		exit := state.Exit{Code: 255, Reason: "Unknown", Message: "the node went down while the container ran", At: time.Now()}
+		if err := state.Write(s.containerFile(c, "exit.json"), exit); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// shim returns the client of a pod's shim. If the shim has died, a new one
+// adopts the pod first. A pod that has no pause process on record has nothing
+// to adopt, and its client fails with ErrGone.
+func (s *Service) shim(ctx context.Context, sandbox string) (*shim.Client, error) {
+	run := s.dirs.RunPod(sandbox)
+	client := shim.New(run)
+	if client.Listening() || !exists(filepath.Join(run, "pause.json")) {
+		return client, nil
+	}
+	unlock, err := state.Lock(s.adoptFile(sandbox))
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	if client.Listening() || !exists(filepath.Join(run, "pause.json")) {
+		return client, nil // somebody else was quicker
+	}
+	s.log.Warn("the shim has died; starting a new one", "sandbox", sandbox)
+	return shim.Start(ctx, s.conf.ShimPath, run)
+}
+
+func (s *Service) adoptFile(sandbox string) string { return s.lockFile(sandbox) + ".adopt" }
+
+// withShim calls f, and once more if the shim died under it.
+func (s *Service) withShim(ctx context.Context, sandbox string, f func(*shim.Client) error) error {
+	for try := 0; ; try++ {
+		client, err := s.shim(ctx, sandbox)
+		if err != nil {
+			return err
+		}
+		if err = f(client); !errors.Is(err, shim.ErrGone) || try == 1 {
+			return err
+		}
+	}
+}
+
+// discardContainer removes everything of a container that does not run.
+func (s *Service) discardContainer(pod, id string) error {
+	run := s.dirs.RunContainer(pod, id)
+	if err := unmountBelow(run); err != nil {
+		return err
+	}
+	// The record goes last: until then the container can be found, and removed.
+	dir := s.dirs.Container(pod, id)
+	entries, err := names(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e != "container.json" {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(dir, e)))
+		}
+	}
+	return errors.Join(err, s.releaseImages(id), os.RemoveAll(run), os.RemoveAll(dir))
+}
