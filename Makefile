@@ -76,7 +76,7 @@ critest: tools ## upstream's CRI conformance suite against our runtime
 	steps/00-container/critest.sh
 
 bench: lab ## measure, print a table, and keep it as bench.json
-	go run ./tools/bench $(BENCH)
+	tools/deps.sh bench && go run ./tools/lab/cmd/bench $(BENCH)
 
 modules: ## write the require and replace lines between modules
 	go run ./tools/modules/cmd/modules -w

@@ -36,4 +36,7 @@ require (
 	k8s.io/apimachinery v0.37.1 // indirect
 	k8s.io/client-go v0.37.1 // indirect
 	k8s.io/cri-api v0.37.1 // indirect
+	github.com/k8s-groundup/groundup/steps/00-container v0.0.0
 )
+
+replace github.com/k8s-groundup/groundup/steps/00-container => ../../steps/00-container

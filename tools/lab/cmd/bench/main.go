@@ -1,0 +1,89 @@
+// Command bench measures what the labs promise and prints a table. It needs
+// root and makes everything in a network namespace and directories of its own.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+
+	"github.com/k8s-groundup/groundup/tools/lab/bench"
+	"github.com/k8s-groundup/groundup/tools/lab/thread"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+)
+
+func main() {
+	repo := flag.String("repo", ".", "`folder` of the repository")
+	out := flag.String("o", "bench.json", "`file` for the figures")
+	runs := flag.Int("runs", 5, "how `often` each is measured")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
+	defer stop()
+	if err := run(ctx, *repo, *out, *runs); err != nil {
+		fmt.Fprintf(os.Stderr, "bench: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, repo, out string, runs int) error {
+	repo, err := filepath.Abs(repo)
+	if err != nil {
+		return err
+	}
+	home, err := os.MkdirTemp("", "groundup-bench-home-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(home)
+	lab := bench.Lab{Repo: repo, Home: filepath.Join(home, "home")}
+	report := bench.NewReport()
+	err = thread.Run(func() error {
+		ns, err := netns.New()
+		if err != nil {
+			return fmt.Errorf("make a network namespace: %w (this needs root)", err)
+		}
+		defer ns.Close()
+		return measure(ctx, lab, &report, runs)
+	})
+	if err != nil {
+		return err
+	}
+	broken := report.Print(os.Stdout)
+	if err := report.Save(out); err != nil {
+		return err
+	}
+	if broken > 0 {
+		return fmt.Errorf("%d bound(s) broken", broken)
+	}
+	return nil
+}
+
+func measure(ctx context.Context, lab bench.Lab, report *bench.Report, runs int) (err error) {
+	for _, argv := range [][]string{
+		{filepath.Join(lab.Repo, "bin/lab"), "build", "01"},
+		{filepath.Join(lab.Repo, "bin/images"), "build", "-o", filepath.Join(lab.Repo, "bin/images"), "pause"},
+	} {
+		if out, err := exec.CommandContext(ctx, argv[0], argv[1:]...).CombinedOutput(); err != nil {
+			return fmt.Errorf("%v: %w\n%s", argv, err, out)
+		}
+	}
+	rows, err := bench.Containers(ctx, lab.Repo, runs)
+	if err != nil {
+		return err
+	}
+	report.Rows = append(report.Rows, rows...)
+	if rows, err = lab.UpAndDown(ctx, "01", runs); err != nil {
+		return err
+	}
+	report.Rows = append(report.Rows, rows...)
+	if rows, err = lab.StaticPods(ctx, runs); err != nil {
+		return err
+	}
+	report.Rows = append(report.Rows, rows...)
+	return nil
+}
