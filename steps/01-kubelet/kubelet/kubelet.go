@@ -105,6 +105,14 @@ type Kubelet struct {
 	// result lets it in.
 	Admit func(pod *corev1.Pod, others []*corev1.Pod) *criconfig.Rejection
 
+	// Warn names the fields that a pod sets and this kubelet does not honour,
+	// or returns ""; they are reported once, as an event. It may be nil.
+	Warn func(pod *corev1.Pod) string
+
+	// Started is told of every container that was started, and where its log
+	// is; it may be nil.
+	Started func(pod *corev1.Pod, c *corev1.Container, id, log string)
+
 	// Objects and BaseEnv are for containers' environments; see
 	// [criconfig.Input]. Both may be nil.
 	Objects criconfig.Objects
@@ -141,6 +149,7 @@ func (k *Kubelet) Run(ctx context.Context) error {
 			}
 		})
 	}
+	changes := k.subscribe(ctx)
 	relist := time.NewTicker(k.Relist)
 	defer relist.Stop()
 	seen := map[types.UID]string{}
@@ -153,10 +162,27 @@ func (k *Kubelet) Run(ctx context.Context) error {
 			return nil
 		case u := <-k.Probes.Updates():
 			k.wake(u.Pod)
+		case e, ok := <-changes:
+			if !ok {
+				changes = nil // no more of them: relisting will do
+				continue
+			}
+			k.wake(types.UID(e.GetPodSandboxStatus().GetMetadata().GetUid()))
 		case <-relist.C:
 			seen = k.relist(ctx, seen)
 		}
 	}
+}
+
+// subscribe returns the runtime's events, if it has any. They save the time until
+// the next relist and nothing more: one that is lost does no harm.
+func (k *Kubelet) subscribe(ctx context.Context) <-chan *runtimeapi.ContainerEventResponse {
+	if s, ok := k.Runtime.(interface {
+		Subscribe(context.Context) <-chan *runtimeapi.ContainerEventResponse
+	}); ok {
+		return s.Subscribe(ctx)
+	}
+	return nil
 }
 
 // start adopts what an earlier kubelet has left in the runtime: each pod gets a

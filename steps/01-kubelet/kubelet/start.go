@@ -196,6 +196,9 @@ func (s *start) create(ctx context.Context, c *corev1.Container, image *runtimea
 		return failed("RunContainerError", err)
 	}
 	s.event(s.pod, c, corev1.EventTypeNormal, "Started", "Container started")
+	if s.Started != nil {
+		s.Started(s.pod, c, created.ContainerId, filepath.Join(s.Node.LogDir(s.pod), criconfig.LogPath(c.Name, attempt)))
+	}
 	return s.postStart(ctx, c, created.ContainerId)
 }
 

@@ -57,24 +57,34 @@ func (k *Kubelet) results(kind probe.Kind, id string) (probe.Result, bool) {
 // admit asks once whether the pod may run here. A pod that runs already, because
 // an earlier kubelet admitted it, is not asked again.
 func (k *Kubelet) admit(w *worker, pod *corev1.Pod) *criconfig.Rejection {
-	if w.admitted || k.Admit == nil {
+	if w.admitted {
 		return nil
 	}
-	k.mu.Lock()
-	var others []*corev1.Pod
-	for _, other := range k.workers {
-		if other != w && other.alive {
-			others = append(others, other.pod)
+	if k.Admit != nil {
+		if refused := k.Admit(pod, k.others(w)); refused != nil {
+			k.event(pod, nil, corev1.EventTypeWarning, refused.Reason, refused.Message)
+			return refused
 		}
 	}
-	k.mu.Unlock()
-	refused := k.Admit(pod, others)
-	if refused != nil {
-		k.event(pod, nil, corev1.EventTypeWarning, refused.Reason, refused.Message)
-		return refused
+	if k.Warn != nil {
+		if ignored := k.Warn(pod); ignored != "" {
+			k.event(pod, nil, corev1.EventTypeWarning, "FieldsNotHonoured", ignored)
+		}
 	}
 	w.admitted = true
 	return nil
+}
+
+// others returns the pods that run beside the worker's.
+func (k *Kubelet) others(w *worker) (pods []*corev1.Pod) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, other := range k.workers {
+		if other != w && other.alive {
+			pods = append(pods, other.pod)
+		}
+	}
+	return pods
 }
 
 // order tells a worker, on its own behalf, to stop its pod.
