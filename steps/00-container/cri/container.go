@@ -139,6 +139,37 @@ func (s *Service) generate(sb *sandbox, pausePID int, id string, config *runtime
 	return spec.Generate(req)
 }
 
+// Spec returns the OCI runtime spec that a container of this config would
+// have, standing alone: where it would join a pod's namespaces it has new ones.
+func (s *Service) Spec(ctx context.Context, config *runtimeapi.ContainerConfig) (*specs.Spec, error) {
+	img, err := s.conf.Images.Resolve(config.GetImage().GetImage())
+	if err != nil {
+		return nil, toStatus(fmt.Errorf("image %q: %w", config.GetImage().GetImage(), err))
+	}
+	layers, err := s.conf.Images.Layers(ctx, img)
+	if err != nil {
+		return nil, toStatus(err)
+	}
+	host, err := s.host()
+	if err != nil {
+		return nil, err
+	}
+	return spec.Generate(spec.Request{
+		ID: "alone", Rootfs: "rootfs", Config: config, Image: img.Config.Config, Files: spec.InLayers(layers),
+		Sandbox: spec.Sandbox{CgroupParent: s.conf.CgroupParent}, Host: host,
+	})
+}
+
+// ContainerSpec returns the OCI runtime spec of a container that there is.
+func (s *Service) ContainerSpec(id string) (*specs.Spec, error) {
+	c, err := s.container(id)
+	if err != nil {
+		return nil, toStatus(err)
+	}
+	out := &specs.Spec{}
+	return out, toStatus(state.Read(filepath.Join(s.dirs.RunContainer(c.Sandbox, c.ID), "config.json"), out))
+}
+
 // checkSource resolves a mount's source: the CRI wants what a link points to,
 // and an error where there is nothing.
 func checkSource(m *runtimeapi.Mount) error {

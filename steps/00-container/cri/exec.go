@@ -16,27 +16,25 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
-	"k8s.io/cri-streaming/pkg/streaming/remotecommand"
 
 	"github.com/k8s-groundup/groundup/steps/00-container/shim"
 	"github.com/k8s-groundup/groundup/steps/00-container/state"
 )
 
-// An execution is a command to run in a container, with its streams.
-type execution struct {
-	cmd      []string
-	in       io.Reader // nil for none
-	out, err io.Writer
-	tty      bool
-	resize   <-chan remotecommand.TerminalSize
+// ExecContainer runs a command in a running container and returns its exit
+// code. When ctx ends the process is killed.
+func (s *Service) ExecContainer(ctx context.Context, id string, cmd []string, io Streams) (int, error) {
+	c, err := s.running(id)
+	if err != nil {
+		return 0, toStatus(err)
+	}
+	return s.execute(ctx, c, cmd, io)
 }
 
-// execute runs a command and returns its exit code. When ctx ends the process
-// is killed.
-func (s *Service) execute(ctx context.Context, c *container, e execution) (int, error) {
+func (s *Service) execute(ctx context.Context, c *container, cmd []string, io Streams) (int, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	process, err := s.execProcess(c, e)
+	process, err := s.execProcess(c, cmd, io.TTY)
 	if err != nil {
 		return 0, err
 	}
@@ -44,41 +42,41 @@ func (s *Service) execute(ctx context.Context, c *container, e execution) (int, 
 	if err != nil {
 		return 0, err
 	}
-	if e.tty {
-		return executeTerminal(ctx, client, c, process, e)
+	if io.TTY {
+		return executeTerminal(ctx, client, c, process, io)
 	}
-	return executePipes(ctx, client, c, process, e)
+	return executePipes(ctx, client, c, process, io)
 }
 
 // execProcess is the container's own process with another command: the same
 // user, rights and environment.
-func (s *Service) execProcess(c *container, e execution) (*specs.Process, error) {
+func (s *Service) execProcess(c *container, cmd []string, tty bool) (*specs.Process, error) {
 	var spec specs.Spec
 	if err := state.Read(filepath.Join(s.dirs.RunContainer(c.Sandbox, c.ID), "config.json"), &spec); err != nil {
 		return nil, err
 	}
-	if len(e.cmd) == 0 {
+	if len(cmd) == 0 {
 		return nil, fmt.Errorf("%w: no command to run", errInvalid)
 	}
 	p := spec.Process
-	p.Args, p.Terminal = e.cmd, e.tty
-	if e.tty && !slices.ContainsFunc(p.Env, func(v string) bool { return len(v) > 5 && v[:5] == "TERM=" }) {
+	p.Args, p.Terminal = cmd, tty
+	if tty && !slices.ContainsFunc(p.Env, func(v string) bool { return len(v) > 5 && v[:5] == "TERM=" }) {
 		p.Env = append(p.Env, "TERM=xterm")
 	}
 	return p, nil
 }
 
-func executePipes(ctx context.Context, client *shim.Client, c *container, p *specs.Process, e execution) (int, error) {
-	stdout, err := newOutput(e.out)
+func executePipes(ctx context.Context, client *shim.Client, c *container, p *specs.Process, streams Streams) (int, error) {
+	stdout, err := newOutput(streams.Out)
 	if err != nil {
 		return 0, err
 	}
-	stderr, err := newOutput(e.err)
+	stderr, err := newOutput(streams.Err)
 	if err != nil {
 		stdout.abandon()
 		return 0, err
 	}
-	stdin, err := newInput(e.in)
+	stdin, err := newInput(streams.In)
 	if err == nil {
 		defer stdin.close()
 		var x *shim.Execution
@@ -110,20 +108,20 @@ func waitExecution(ctx context.Context, x *shim.Execution, outputs ...*output) (
 	return code, err
 }
 
-func executeTerminal(ctx context.Context, client *shim.Client, c *container, p *specs.Process, e execution) (int, error) {
+func executeTerminal(ctx context.Context, client *shim.Client, c *container, p *specs.Process, streams Streams) (int, error) {
 	x, err := client.Exec(ctx, c.ID, p, nil, nil, nil)
 	if err != nil {
 		return 0, err
 	}
 	defer x.Close()
-	go resizeLoop(ctx, e.resize, func(w, h uint16) error { return shim.SetSize(x.Console, w, h) })
-	if e.in != nil {
-		go io.Copy(x.Console, e.in)
+	go resizeLoop(ctx, streams.Resize, func(w, h uint16) error { return shim.SetSize(x.Console, w, h) })
+	if streams.In != nil {
+		go io.Copy(x.Console, streams.In)
 	}
 	copied := make(chan struct{})
 	go func() {
 		defer close(copied)
-		io.Copy(e.out, x.Console) // ends with EIO when the last process has gone
+		io.Copy(streams.Out, x.Console) // ends with EIO when the last process has gone
 	}()
 	code, err := x.Wait(ctx)
 	x.Console.SetReadDeadline(time.Now().Add(drainExec))
@@ -186,7 +184,7 @@ func (s *Service) ExecSync(ctx context.Context, req *runtimeapi.ExecSyncRequest)
 		defer cancel()
 	}
 	var stdout, stderr capped
-	code, err := s.execute(ctx, c, execution{cmd: req.GetCmd(), out: &stdout, err: &stderr})
+	code, err := s.execute(ctx, c, req.GetCmd(), Streams{Out: &stdout, Err: &stderr})
 	if errors.Is(err, context.DeadlineExceeded) {
 		return nil, status.Errorf(codes.DeadlineExceeded, "command %q timed out after %d s", req.GetCmd(), req.GetTimeout())
 	}

@@ -107,7 +107,7 @@ func (r streamRuntime) Exec(ctx context.Context, id string, cmd []string, in io.
 	if err != nil {
 		return err
 	}
-	code, err := r.s.execute(ctx, c, execution{cmd: cmd, in: in, out: out, err: errOut, tty: tty, resize: resize})
+	code, err := r.s.execute(ctx, c, cmd, Streams{In: in, Out: out, Err: errOut, TTY: tty, Resize: resize})
 	if err == nil && code != 0 {
 		err = utilexec.CodeExitError{Err: fmt.Errorf("command terminated with exit code %d", code), Code: code}
 	}
@@ -120,7 +120,7 @@ func (r streamRuntime) Attach(ctx context.Context, id string, in io.Reader, out,
 	if err != nil {
 		return err
 	}
-	return r.s.attach(ctx, c, in, out, errOut, resize, func() {})
+	return r.s.attach(ctx, c, Streams{In: in, Out: out, Err: errOut, Resize: resize}, func() error { return nil })
 }
 
 // PortForward carries one connection to a port on the pod's loopback.
@@ -145,35 +145,60 @@ func (r streamRuntime) PortForward(ctx context.Context, id string, port int32, s
 	return err
 }
 
-// attach copies until the container has ended or ctx is done. Ready is called
-// when no output can be missed any more.
-func (s *Service) attach(ctx context.Context, c *container, in io.Reader, out, errOut io.Writer, resize <-chan remotecommand.TerminalSize, ready func()) error {
+// Streams are what a process of a container is connected to. Nil means
+// nothing to read, or nowhere to write.
+type Streams struct {
+	In       io.Reader
+	Out, Err io.Writer
+	TTY      bool // exec: give the process a terminal
+	Resize   <-chan remotecommand.TerminalSize
+}
+
+// AttachContainer copies a container's output until it has ended or ctx is
+// done, and input to it. Ready is called when no output can be missed any
+// more: a caller that starts the container in it gets everything.
+func (s *Service) AttachContainer(ctx context.Context, id string, io Streams, ready func() error) error {
+	c, err := s.container(id)
+	if err != nil {
+		return toStatus(err)
+	}
+	return s.attach(ctx, c, io, ready)
+}
+
+func (s *Service) attach(ctx context.Context, c *container, io Streams, ready func() error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	client, err := s.shim(ctx, c.Sandbox)
 	if err != nil {
 		return err
 	}
-	stdout, err := newOutput(out)
+	stdout, err := newOutput(io.Out)
 	if err != nil {
 		return err
 	}
-	stderr, err := newOutput(errOut)
+	stderr, err := newOutput(io.Err)
 	if err != nil {
 		stdout.abandon()
 		return err
 	}
-	go resizeLoop(ctx, resize, func(w, h uint16) error { return client.Resize(ctx, c.ID, w, h) })
+	var notReady error
 	err = client.Attach(ctx, c.ID, stdout.w, stderr.w, func() {
 		stdout.handOver()
 		stderr.handOver()
-		ready()
-		if in != nil {
-			go s.feed(ctx, client, c, in)
+		if notReady = ready(); notReady != nil {
+			cancel()
+			return
+		}
+		go resizeLoop(ctx, io.Resize, func(w, h uint16) error { return client.Resize(ctx, c.ID, w, h) })
+		if io.In != nil {
+			go s.feed(ctx, client, c, io.In)
 		}
 	})
 	stdout.finish()
 	stderr.finish()
+	if notReady != nil {
+		return notReady
+	}
 	return err
 }
 

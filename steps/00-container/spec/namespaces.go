@@ -13,6 +13,9 @@ import (
 func newNamespaces(r Request, sec *runtimeapi.LinuxContainerSecurityContext) []specs.LinuxNamespace {
 	own := func(t specs.LinuxNamespaceType) specs.LinuxNamespace { return specs.LinuxNamespace{Type: t} }
 	of := func(t specs.LinuxNamespaceType, name string, pid int) specs.LinuxNamespace {
+		if pid == 0 {
+			return own(t) // no pod: a spec to look at, or for `runc run`
+		}
 		return specs.LinuxNamespace{Type: t, Path: fmt.Sprintf("/proc/%d/ns/%s", pid, name)}
 	}
 	pause := r.Sandbox.PausePID

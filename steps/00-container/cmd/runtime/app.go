@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"google.golang.org/grpc/status"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/k8s-groundup/groundup/steps/00-container/cri"
+	"github.com/k8s-groundup/groundup/steps/00-container/image"
+)
+
+// app is what the commands share.
+type app struct {
+	conf    cri.Config
+	verbose bool
+}
+
+// Labels and annotations of what this command makes. A pod of the kubelet has
+// none of them.
+const (
+	labelCommand    = "groundup.dev/command"     // "runtime"
+	labelAutoRemove = "groundup.dev/auto-remove" // "true": remove it when it has ended
+	networkKind     = "groundup.dev/network"     // none or bridge
+)
+
+// store opens the images alone, for commands that need no containers.
+func (a *app) store() (*image.Store, error) {
+	return image.Open(filepath.Join(a.conf.Root, "images"))
+}
+
+// open opens the runtime, and removes what was to be removed when it ended.
+func (a *app) open(ctx context.Context) (*cri.Service, error) {
+	level := slog.LevelWarn
+	if a.verbose {
+		level = slog.LevelDebug
+	}
+	conf := a.conf
+	conf.Log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+	conf.Network = &networks{dir: filepath.Join(conf.State, "bridge"), log: conf.Log}
+	s, err := cri.Open(conf)
+	if err != nil {
+		return nil, err
+	}
+	return s, a.sweep(ctx, s)
+}
+
+// sweep removes containers of "run -d --rm" that have ended since.
+func (a *app) sweep(ctx context.Context, s *cri.Service) error {
+	ended, err := s.ListContainers(ctx, &runtimeapi.ListContainersRequest{Filter: &runtimeapi.ContainerFilter{
+		State:         &runtimeapi.ContainerStateValue{State: runtimeapi.ContainerState_CONTAINER_EXITED},
+		LabelSelector: map[string]string{labelAutoRemove: "true"},
+	}})
+	if err != nil {
+		return err
+	}
+	for _, c := range ended.GetContainers() {
+		err = errors.Join(err, a.remove(ctx, s, c))
+	}
+	return err
+}
+
+// remove removes a container; one that was made here takes its pod and its
+// logs along.
+func (a *app) remove(ctx context.Context, s *cri.Service, c *runtimeapi.Container) error {
+	if c.GetLabels()[labelCommand] == "" {
+		_, err := s.RemoveContainer(ctx, &runtimeapi.RemoveContainerRequest{ContainerId: c.GetId()})
+		return err
+	}
+	if _, err := s.RemovePodSandbox(ctx, &runtimeapi.RemovePodSandboxRequest{PodSandboxId: c.GetPodSandboxId()}); err != nil {
+		return err
+	}
+	return os.RemoveAll(a.logDir(c.GetMetadata().GetName()))
+}
+
+func (a *app) logDir(name string) string { return filepath.Join(a.conf.Root, "logs", name) }
+
+// find returns the container of this name or id; a name that several have is
+// the newest one's.
+func find(ctx context.Context, s *cri.Service, ref string) (*runtimeapi.Container, error) {
+	all, err := s.ListContainers(ctx, &runtimeapi.ListContainersRequest{})
+	if err != nil {
+		return nil, err
+	}
+	var found *runtimeapi.Container
+	for _, c := range all.GetContainers() {
+		named := c.GetMetadata().GetName() == ref
+		if (named || strings.HasPrefix(c.GetId(), ref)) && (found == nil || c.GetCreatedAt() > found.GetCreatedAt()) {
+			found = c
+		}
+	}
+	if found == nil || ref == "" {
+		return nil, fmt.Errorf("no container has the name or id %q; `runtime ps -a` lists them", ref)
+	}
+	return found, nil
+}
+
+// message leaves out what gRPC puts around an error.
+func message(err error) string {
+	if s, ok := status.FromError(err); ok {
+		return s.Message()
+	}
+	return err.Error()
+}
