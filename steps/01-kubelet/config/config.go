@@ -24,6 +24,8 @@ import (
 	kubeletconfig "k8s.io/kubelet/config/v1beta1"
 	kjson "sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
+
+	"github.com/k8s-groundup/groundup/steps/00-container/crilog"
 )
 
 // A Configuration is the file's content, with defaults.
@@ -182,6 +184,23 @@ func validate(c *Configuration) error {
 		check(*n > 0 && (!*c.SerializeImagePulls || *n == 1), "maxParallelImagePulls", "got %d with serializeImagePulls %t", *n, *c.SerializeImagePulls)
 	}
 	return errors.Join(errs...)
+}
+
+// LogLimit returns how much log of a container is kept.
+func LogLimit(c *Configuration) crilog.Limit {
+	size := resource.MustParse(c.ContainerLogMaxSize) // validated
+	return crilog.Limit{MaxBytes: size.Value(), MaxFiles: int(*c.ContainerLogMaxFiles)}
+}
+
+// ParallelPulls returns how many images may be pulled at a time.
+func ParallelPulls(c *Configuration) int {
+	switch {
+	case *c.SerializeImagePulls:
+		return 1
+	case c.MaxParallelImagePulls != nil:
+		return int(*c.MaxParallelImagePulls)
+	}
+	return 1 << 10
 }
 
 // A treatment says what becomes of a field. The zero treatment: it is honoured.

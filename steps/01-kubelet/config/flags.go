@@ -2,6 +2,8 @@ package config
 
 import (
 	"fmt"
+	"io"
+	"log/slog"
 	"net/netip"
 	"os"
 	"strings"
@@ -57,6 +59,15 @@ func (f *Flags) Apply(c *Configuration) {
 	if f.Endpoint != "" {
 		c.ContainerRuntimeEndpoint = f.Endpoint
 	}
+}
+
+// Logger returns a logger that writes as much as -v asks for.
+func (f *Flags) Logger(w io.Writer) *slog.Logger {
+	level := slog.LevelInfo
+	if f.Verbosity >= 4 {
+		level = slog.LevelDebug
+	}
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
 }
 
 // Hostname is the node's name: in lower case, as objects of the API are named.

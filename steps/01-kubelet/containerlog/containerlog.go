@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/k8s-groundup/groundup/steps/00-container/crilog"
@@ -53,16 +54,17 @@ func (k *Keeper) Run(ctx context.Context) error {
 	}
 }
 
-// Link makes the link to a container's log that says in its name whose it is.
-func (k *Keeper) Link(namespace, pod, container, id, log string) error {
-	if err := os.MkdirAll(k.Links, 0o755); err != nil {
-		return err
+// Started makes the link to a container's log that says in its name whose it is.
+// A container runs without it, too.
+func (k *Keeper) Started(pod *corev1.Pod, c *corev1.Container, id, log string) {
+	link := filepath.Join(k.Links, fmt.Sprintf("%s_%s_%s-%s.log", pod.Name, pod.Namespace, c.Name, id))
+	err := os.MkdirAll(k.Links, 0o755)
+	if err == nil {
+		err = os.Symlink(log, link)
 	}
-	link := filepath.Join(k.Links, fmt.Sprintf("%s_%s_%s-%s.log", pod, namespace, container, id))
-	if err := os.Symlink(log, link); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		k.Log.Warn("link to a container's log", "container", c.Name, "err", err)
 	}
-	return nil
 }
 
 // prune removes links whose log is gone.

@@ -44,6 +44,14 @@ func (rs Recorders) Record(e Event) {
 	}
 }
 
+// Warnings returns a function that records warnings.
+func Warnings(r Recorder) func(pod *corev1.Pod, container, reason, message string) {
+	return func(pod *corev1.Pod, container, reason, message string) {
+		r.Record(Event{Time: time.Now(), Pod: pod, Namespace: pod.Namespace, Name: pod.Name, Container: container,
+			Type: corev1.EventTypeWarning, Reason: reason, Message: message})
+	}
+}
+
 // Log writes events to a logger, warnings at its level Warn.
 type Log struct{ *slog.Logger }
 

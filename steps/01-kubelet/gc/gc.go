@@ -32,6 +32,14 @@ type Runtime interface {
 	RemovePodSandbox(context.Context, *runtimeapi.RemovePodSandboxRequest) (*runtimeapi.RemovePodSandboxResponse, error)
 }
 
+// Orphans removes what is left of pods that keep does not know.
+type Orphans func(ctx context.Context, keep func(types.UID) bool) error
+
+// Cgroups makes Orphans of a function that needs no context.
+func Cgroups(remove func(keep func(types.UID) bool) error) Orphans {
+	return func(_ context.Context, keep func(types.UID) bool) error { return remove(keep) }
+}
+
 // A Collector collects on one node. Its exported fields are set before use.
 type Collector struct {
 	Runtime Runtime
@@ -43,7 +51,7 @@ type Collector struct {
 
 	// Orphans remove what pods that are not known have left behind: volumes,
 	// cgroups.
-	Orphans []func(ctx context.Context, keep func(types.UID) bool) error
+	Orphans []Orphans
 
 	MinAge  time.Duration // of a dead container before it may go; upstream's minimum-container-ttl-duration, 0
 	MaxDead int           // kept of each container of a pod; upstream's maximum-dead-containers-per-container, 1

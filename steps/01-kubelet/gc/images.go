@@ -11,6 +11,8 @@ import (
 
 	"golang.org/x/sys/unix"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/k8s-groundup/groundup/steps/01-kubelet/config"
 )
 
 // Images is the part of the CRI's image service that the collector needs.
@@ -44,6 +46,13 @@ type ImageCollector struct {
 	Disk func(path string) (capacity, available int64, err error)
 
 	seen map[string]*use // by image ID
+}
+
+// NewImageCollector returns the collector that the configuration asks for.
+func NewImageCollector(conf *config.Configuration, images Images, containers Containers, log *slog.Logger) *ImageCollector {
+	return &ImageCollector{Images: images, Containers: containers, Log: log,
+		MinAge: conf.ImageMinimumGCAge.Duration, MaxAge: conf.ImageMaximumGCAge.Duration,
+		High: int(*conf.ImageGCHighThresholdPercent), Low: int(*conf.ImageGCLowThresholdPercent)}
 }
 
 // A use is when an image was seen first and used last.
@@ -154,7 +163,7 @@ func (c *ImageCollector) excess(ctx context.Context) (int64, error) {
 	if err != nil || capacity == 0 {
 		return 0, err
 	}
-	if percent := 100 - available*100/capacity; percent < int64(c.High) {
+	if percent := 100 - available*100/capacity; c.High >= 100 || percent < int64(c.High) {
 		return 0, nil
 	}
 	return capacity*int64(100-c.Low)/100 - available, nil

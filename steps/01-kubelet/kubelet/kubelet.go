@@ -74,6 +74,12 @@ type Cgroups interface {
 	Remove(uid types.UID) error
 }
 
+// IDs takes back the user ids of pods that had some of their own.
+// *userns.Allocator does.
+type IDs interface {
+	Release(uid types.UID) error
+}
+
 // Images gets images onto the node. *imagepull.Puller does.
 type Images interface {
 	// Ensure makes the container's image be there, as its pull policy says.
@@ -95,6 +101,7 @@ type Kubelet struct {
 	Images  Images
 	Volumes Volumes
 	Cgroups Cgroups
+	IDs     IDs // may be nil
 	Probes  Probes
 	Hooks   Hooks
 	Status  podstatus.Sink

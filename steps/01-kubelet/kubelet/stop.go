@@ -53,6 +53,9 @@ func (k *Kubelet) release(ctx context.Context, pod *corev1.Pod) error {
 	if err := k.Cgroups.Remove(pod.UID); err != nil {
 		return fmt.Errorf("remove the pod's cgroup: %w", err)
 	}
+	if k.IDs != nil {
+		return k.IDs.Release(pod.UID)
+	}
 	return nil
 }
 

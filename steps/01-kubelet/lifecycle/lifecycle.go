@@ -149,3 +149,15 @@ func pause(ctx context.Context, d time.Duration) error {
 		return fmt.Errorf("container terminated before sleep hook finished")
 	}
 }
+
+// Exec returns the function with which probes run commands in containers.
+func Exec(rt Runtime) func(ctx context.Context, containerID string, command []string, timeout time.Duration) (output []byte, code int, err error) {
+	return func(ctx context.Context, id string, command []string, timeout time.Duration) ([]byte, int, error) {
+		seconds := int64((timeout + time.Second - 1) / time.Second)
+		resp, err := rt.ExecSync(ctx, &runtimeapi.ExecSyncRequest{ContainerId: id, Cmd: command, Timeout: seconds})
+		if err != nil {
+			return nil, 0, err
+		}
+		return append(resp.Stdout, resp.Stderr...), int(resp.ExitCode), nil
+	}
+}
