@@ -94,7 +94,7 @@ func Containers(ctx context.Context, repo string, runs int) (rows []Row, err err
 	if err != nil {
 		return nil, err
 	}
-	images, err := store.Import(ctx, filepath.Join(repo, "bin/images/pause.tar"))
+	images, err := store.Import(ctx, filepath.Join(repo, "bin/archives/pause.tar"))
 	if err != nil {
 		return nil, err
 	}

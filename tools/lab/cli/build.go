@@ -19,7 +19,7 @@ import (
 func buildCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "build [STEP]",
-		Short: "Build a step's programs into bin/step-NN and its images into bin/images",
+		Short: "Build a step's programs into bin/step-NN and its images into bin/archives",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s, dir, err := chooseStep(args)
@@ -64,7 +64,7 @@ func binDir(repo string, s *step.Step) string {
 	return filepath.Join(repo, "bin", fmt.Sprintf("step-%02d", s.Number))
 }
 
-func imageDir(repo string) string { return filepath.Join(repo, "bin", "images") }
+func imageDir(repo string) string { return filepath.Join(repo, "bin", "archives") }
 
 func specOf(repo string, s *step.Step, nodes int) cluster.Spec {
 	return cluster.Spec{Step: s, Nodes: nodes, Binaries: binDir(repo, s), Images: imageDir(repo)}

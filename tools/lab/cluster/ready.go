@@ -12,8 +12,11 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
 	"time"
 
+	"github.com/k8s-groundup/groundup/tools/lab/initd"
 	"github.com/k8s-groundup/groundup/tools/lab/step"
 )
 
@@ -41,6 +44,9 @@ func (c *Cluster) waitReady(ctx context.Context, spec Spec, node Node, info step
 		if err = c.probe(ctx, u, node); err == nil {
 			return nil
 		}
+		if failing := crashLoop(node); failing != nil {
+			return failing
+		}
 		if !node.Running() {
 			return fmt.Errorf("%s went down: see %s", node.Name, c.path("nodes", node.Name, "console.log"))
 		}
@@ -53,6 +59,29 @@ func (c *Cluster) waitReady(ctx context.Context, spec Spec, node Node, info step
 			return fmt.Errorf("%s is not ready after %s: %w; see `lab logs`", node.Name, readyTimeout, err)
 		}
 	}
+}
+
+// hopeless is after how many failures in a row a service is not waited for.
+const hopeless = 4
+
+// crashLoop says which service of the node ends as soon as it is started, and
+// what it said last.
+func crashLoop(node Node) error {
+	services, err := node.Services()
+	if err != nil {
+		return nil // init has not written its status yet
+	}
+	for _, s := range services {
+		if s.PID == 0 && s.Restarts >= hopeless {
+			log, err := os.ReadFile(node.Path(filepath.Join(initd.LogDir, s.Name+".log")))
+			if err != nil {
+				return err
+			}
+			lines := strings.Split(strings.TrimSpace(string(log)), "\n")
+			return fmt.Errorf("%s does not stay up (%s):\n  %s", s.Name, s.Last, strings.Join(lines[max(0, len(lines)-3):], "\n  "))
+		}
+	}
+	return nil
 }
 
 func (c *Cluster) probe(ctx context.Context, u *url.URL, node Node) error {

@@ -66,7 +66,7 @@ func run(ctx context.Context, repo, out string, runs int) error {
 func measure(ctx context.Context, lab bench.Lab, report *bench.Report, runs int) (err error) {
 	for _, argv := range [][]string{
 		{filepath.Join(lab.Repo, "bin/lab"), "build", "01"},
-		{filepath.Join(lab.Repo, "bin/images"), "build", "-o", filepath.Join(lab.Repo, "bin/images"), "pause"},
+		{filepath.Join(lab.Repo, "bin/images"), "build", "-o", filepath.Join(lab.Repo, "bin/archives"), "pause"},
 	} {
 		if out, err := exec.CommandContext(ctx, argv[0], argv[1:]...).CombinedOutput(); err != nil {
 			return fmt.Errorf("%v: %w\n%s", argv, err, out)
