@@ -10,9 +10,13 @@ package server
 import (
 	"context"
 	"crypto/tls"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
@@ -44,32 +48,13 @@ type Runtime interface {
 	Exec(context.Context, *runtimeapi.ExecRequest) (*runtimeapi.ExecResponse, error)
 	Attach(context.Context, *runtimeapi.AttachRequest) (*runtimeapi.AttachResponse, error)
 	PortForward(context.Context, *runtimeapi.PortForwardRequest) (*runtimeapi.PortForwardResponse, error)
-	ReopenContainerLog(context.Context, *runtimeapi.ReopenContainerLogRequest) (*runtimeapi.ReopenContainerLogResponse, error)
 }
 
-// Stats provides the numbers.
+// Stats provides the numbers. *stats.Provider does.
 type Stats interface {
-	Summary(ctx context.Context) (*statsapi.Summary, error)
+	Summary(ctx context.Context, onlyCPUAndMemory bool) (*statsapi.Summary, error)
+	Collector() prometheus.Collector // of /metrics/resource
 }
-
-// A User is who a request comes from.
-type User struct {
-	Name   string
-	Groups []string
-}
-
-// An Authorizer decides on authenticated requests. Verb and path are upstream's
-// attributes for the kubelet: get, create …; "pods/exec", "stats", "metrics",
-// "proxy" ….
-type Authorizer interface {
-	Authorize(ctx context.Context, u User, verb, subresource string) (allowed bool, reason string)
-}
-
-// AlwaysAllow lets every authenticated client do everything.
-type AlwaysAllow struct{}
-
-// Authorize implements Authorizer.
-func (AlwaysAllow) Authorize(context.Context, User, string, string) (bool, string) { return true, "" }
 
 // A Config describes a Server.
 type Config struct {
@@ -82,49 +67,138 @@ type Config struct {
 	// that Runtime returns.
 	Streaming streaming.Runtime
 
-	// Metrics is where the rest of the kubelet registers what /metrics shows.
-	// The server adds its own.
-	Metrics *prometheus.Registry
-
-	// ProbeMetrics is what /metrics/probes shows; nil shows nothing.
+	// Metrics is where the rest of the kubelet registers what /metrics shows;
+	// the server adds its own. ProbeMetrics is what /metrics/probes shows. Both
+	// may be nil.
+	Metrics      *prometheus.Registry
 	ProbeMetrics prometheus.Gatherer
 
 	// Configz is what /configz shows under "kubeletconfig".
 	Configz any
 
-	TLS        *tls.Config // from [TLS]; nil serves plain HTTP, for tests
-	Anonymous  bool        // whether clients without certificate are authenticated as system:anonymous
-	Authorizer Authorizer  // nil means AlwaysAllow
-	PodLogsDir string      // logs outside of it are not served
-	NodeName   string
-	Log        *slog.Logger
+	TLS              *tls.Config // from [TLS]; nil serves plain HTTP, to everybody: for tests
+	AnonymousHealthz bool        // whether /healthz answers clients without certificate
+	Authorizer       Authorizer  // nil means AlwaysAllow
+	PodLogsDir       string      // logs outside of it are not served
+	Log              *slog.Logger
 }
 
 // A Server answers on the listeners that it is given.
-type Server struct{ conf Config }
-
-// New returns a server.
-func New(conf Config) (*Server, error) { return &Server{conf}, nil }
-
-// Handler is everything that the authenticated port serves.
-func (s *Server) Handler() http.Handler { return nil }
-
-// ReadOnlyHandler is what the read-only port serves, to everybody: /pods,
-// /healthz, /stats/summary and /metrics.
-func (s *Server) ReadOnlyHandler() http.Handler { return nil }
-
-// Run serves on l, and on readOnly unless that is nil, until ctx is done, and
-// closes both. Streams that are open then are cut.
-func (s *Server) Run(ctx context.Context, l, readOnly net.Listener) error { return nil }
-
-// A Cert says where the serving certificate is and who may be a client.
-type Cert struct {
-	CertFile, KeyFile string   // given together, or both empty: self-signed in Dir
-	Dir               string   // /var/lib/kubelet/pki
-	ClientCAFile      string   // verifies client certificates; empty: none is accepted
-	Names             []string // host names and addresses of a self-signed certificate
+type Server struct {
+	conf     Config
+	handler  http.Handler
+	readOnly http.Handler
 }
 
-// TLS loads or makes the serving certificate. A self-signed one is kept in
-// Dir as kubelet.crt and kubelet.key, and made again when it is close to its end.
-func TLS(c Cert) (*tls.Config, error) { return nil, nil }
+// New returns a server. It registers its metrics, so it can be called once for
+// each registry.
+func New(conf Config) (*Server, error) {
+	if conf.Authorizer == nil {
+		conf.Authorizer = AlwaysAllow{}
+	}
+	if conf.Log == nil {
+		conf.Log = slog.New(slog.DiscardHandler)
+	}
+	if conf.Metrics == nil {
+		conf.Metrics = prometheus.NewRegistry()
+	}
+	s := &Server{conf: conf}
+	requests, err := s.register()
+	if err != nil {
+		return nil, fmt.Errorf("register the kubelet server's metrics: %w", err)
+	}
+	s.handler = requests.count("readwrite", s.authenticate(s.routes()))
+	s.readOnly = requests.count("readonly", s.readOnlyRoutes())
+	return s, nil
+}
+
+// Handler is everything that the authenticated port serves.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// ReadOnlyHandler is what the read-only port serves, to everybody: /pods,
+// /healthz, /stats and /metrics.
+func (s *Server) ReadOnlyHandler() http.Handler { return s.readOnly }
+
+func (s *Server) readOnlyRoutes() *http.ServeMux {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /pods", s.pods)
+	mux.HandleFunc("GET /pods/{$}", s.pods)
+	for path, checks := range s.healthChecks() {
+		mux.Handle("GET "+path, checks)
+	}
+	mux.HandleFunc("GET /stats/summary", s.summary)
+	mux.Handle("GET /metrics", s.metrics(s.conf.Metrics))
+	mux.Handle("GET /metrics/resource", s.resourceMetrics())
+	mux.Handle("GET /metrics/probes", s.metrics(s.conf.ProbeMetrics))
+	return mux
+}
+
+func (s *Server) routes() *http.ServeMux {
+	mux := s.readOnlyRoutes()
+	mux.HandleFunc("GET /runningpods/", s.runningPods)
+	mux.HandleFunc("GET /configz", s.configz)
+	mux.HandleFunc("GET /containerLogs/{namespace}/{pod}/{container}", s.containerLogs)
+	for _, method := range []string{"GET", "POST"} {
+		mux.HandleFunc(method+" /exec/{namespace}/{pod}/{container}", s.exec)
+		mux.HandleFunc(method+" /exec/{namespace}/{pod}/{uid}/{container}", s.exec)
+		mux.HandleFunc(method+" /attach/{namespace}/{pod}/{container}", s.attach)
+		mux.HandleFunc(method+" /attach/{namespace}/{pod}/{uid}/{container}", s.attach)
+		mux.HandleFunc(method+" /portForward/{namespace}/{pod}", s.portForward)
+		mux.HandleFunc(method+" /portForward/{namespace}/{pod}/{uid}", s.portForward)
+	}
+	mux.HandleFunc("POST /run/{namespace}/{pod}/{container}", s.run)
+	mux.HandleFunc("POST /run/{namespace}/{pod}/{uid}/{container}", s.run)
+	return mux
+}
+
+// Run serves on l, and on readOnly unless that is nil, until ctx is done, and
+// closes both. Streams that are open then are cut; Run returns when the last
+// one has ended.
+func (s *Server) Run(ctx context.Context, l, readOnly net.Listener) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var handlers sync.RWMutex // every handler holds it for reading
+	var serving sync.WaitGroup
+	errs := make(chan error, 2)
+	serve := func(l net.Listener, h http.Handler, conf *tls.Config) {
+		open := &connections{Listener: l}
+		srv := &http.Server{
+			Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				handlers.RLock()
+				defer handlers.RUnlock()
+				h.ServeHTTP(w, r)
+			}),
+			TLSConfig:         conf,
+			BaseContext:       func(net.Listener) context.Context { return ctx },
+			ReadHeaderTimeout: 30 * time.Second,
+			IdleTimeout:       90 * time.Second,
+			ErrorLog:          slog.NewLogLogger(s.conf.Log.Handler(), slog.LevelDebug),
+		}
+		context.AfterFunc(ctx, func() {
+			srv.Close()
+			open.closeAll() // those that were upgraded are not the http.Server's any more
+		})
+		serving.Go(func() {
+			errs <- serveOn(srv, open)
+			cancel()
+		})
+	}
+	serve(l, s.handler, s.conf.TLS)
+	if readOnly != nil {
+		serve(readOnly, s.readOnly, nil)
+	}
+	serving.Wait()
+	handlers.Lock() // waits for the last
+	handlers.Unlock()
+	if err := <-errs; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve the kubelet API: %w", err)
+	}
+	return nil
+}
+
+func serveOn(srv *http.Server, l net.Listener) error {
+	if srv.TLSConfig == nil {
+		return srv.Serve(l)
+	}
+	return srv.ServeTLS(l, "", "")
+}

@@ -10,12 +10,17 @@ package stats
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 
-	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 	statsapi "k8s.io/kubelet/pkg/apis/stats/v1alpha1"
+	runtimelabels "k8s.io/kubelet/pkg/types"
 
 	"github.com/k8s-groundup/groundup/steps/01-kubelet/volume"
 )
@@ -39,22 +44,155 @@ type Config struct {
 	Images     Images
 	Pods       func() []*corev1.Pod // with status
 	Volumes    func(ctx context.Context, pod *corev1.Pod) ([]volume.Usage, error)
-	CgroupRoot string // the cgroup, relative to each hierarchy's mount, which is the whole node: "/"
+	CgroupRoot string // the cgroup, relative to each hierarchy's mount, that is the whole node: "/"
 	RootDir    string // its file system is the node's: /var/lib/kubelet
 	PodLogsDir string
 	Log        *slog.Logger
 }
 
 // A Provider measures when it is asked. It may be used concurrently.
-type Provider struct{ conf Config }
+type Provider struct {
+	conf Config
+	node *node
+}
 
 // New returns a provider.
-func New(conf Config) *Provider { return &Provider{conf} }
+func New(conf Config) *Provider {
+	if conf.Log == nil {
+		conf.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Provider{conf: conf, node: &node{root: conf.CgroupRoot}}
+}
 
-// Summary returns the numbers of now. A pod whose numbers are not to be had is
-// left out, with a line in the log; an error means that the runtime does not answer.
-func (p *Provider) Summary(ctx context.Context) (*statsapi.Summary, error) { return nil, nil }
+// Summary returns the numbers of now. What can't be measured is left out, with
+// a line in the log; an error means that the runtime does not answer. With
+// onlyCPUAndMemory there are no disks and networks in it, which is cheaper.
+func (p *Provider) Summary(ctx context.Context, onlyCPUAndMemory bool) (*statsapi.Summary, error) {
+	sandboxes, err := p.sandboxes(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("numbers of the pods: %w", err)
+	}
+	s := &statsapi.Summary{Pods: []statsapi.PodStats{}}
+	if s.Node, err = p.node.stats(); err != nil {
+		p.conf.Log.Warn("the node's numbers are incomplete", "error", err)
+	}
+	s.Node.NodeName = p.conf.NodeName
+	if !onlyCPUAndMemory {
+		p.disks(ctx, &s.Node)
+	}
+	known := map[string]*corev1.Pod{}
+	for _, pod := range p.conf.Pods() {
+		known[string(pod.UID)] = pod
+	}
+	for _, sandbox := range sandboxes {
+		pod := known[sandbox.GetAttributes().GetMetadata().GetUid()]
+		stats := podStats(sandbox, pod)
+		if onlyCPUAndMemory {
+			forgetDisks(&stats)
+		} else {
+			p.podDisks(ctx, &stats, pod)
+		}
+		s.Pods = append(s.Pods, stats)
+	}
+	slices.SortFunc(s.Pods, func(a, b statsapi.PodStats) int {
+		return strings.Compare(a.PodRef.Namespace+"/"+a.PodRef.Name, b.PodRef.Namespace+"/"+b.PodRef.Name)
+	})
+	return s, nil
+}
 
-// Collector returns the metrics of /metrics/resource: node_cpu_usage_seconds_total,
-// container_memory_working_set_bytes and so on.
-func (p *Provider) Collector() prometheus.Collector { return nil }
+func forgetDisks(s *statsapi.PodStats) {
+	s.Network, s.ProcessStats, s.EphemeralStorage = nil, nil, nil
+	for i := range s.Containers {
+		s.Containers[i].Rootfs, s.Containers[i].Logs = nil, nil
+	}
+}
+
+// sandboxes asks the runtime. One that has no numbers of pods (containerd 1.6)
+// has those of containers, which make up a pod's.
+func (p *Provider) sandboxes(ctx context.Context) ([]*runtimeapi.PodSandboxStats, error) {
+	reply, err := p.conf.Runtime.ListPodSandboxStats(ctx, &runtimeapi.ListPodSandboxStatsRequest{})
+	if err == nil {
+		return reply.GetStats(), nil
+	}
+	list, listErr := p.conf.Runtime.ListContainerStats(ctx, &runtimeapi.ListContainerStatsRequest{})
+	if listErr != nil {
+		return nil, errors.Join(err, listErr)
+	}
+	return group(list.GetStats()), nil
+}
+
+func group(containers []*runtimeapi.ContainerStats) []*runtimeapi.PodSandboxStats {
+	var out []*runtimeapi.PodSandboxStats
+	byUID := map[string]*runtimeapi.PodSandboxStats{}
+	for _, c := range containers {
+		labels := c.GetAttributes().GetLabels()
+		uid := runtimelabels.GetPodUID(labels)
+		if uid == "" { // not a kubelet's container
+			continue
+		}
+		s := byUID[uid]
+		if s == nil {
+			s = &runtimeapi.PodSandboxStats{
+				Attributes: &runtimeapi.PodSandboxAttributes{Metadata: &runtimeapi.PodSandboxMetadata{
+					Uid: uid, Name: runtimelabels.GetPodName(labels), Namespace: runtimelabels.GetPodNamespace(labels),
+				}},
+				Linux: &runtimeapi.LinuxPodSandboxStats{},
+			}
+			byUID[uid] = s
+			out = append(out, s)
+		}
+		s.Linux.Containers = append(s.Linux.Containers, c)
+	}
+	return out
+}
+
+// disks adds the node's file systems.
+func (p *Provider) disks(ctx context.Context, n *statsapi.NodeStats) {
+	n.Fs = p.fileSystem(p.conf.RootDir)
+	if n.Fs != nil && n.Fs.CapacityBytes != nil {
+		used := *n.Fs.CapacityBytes - *n.Fs.AvailableBytes
+		n.Fs.UsedBytes = &used
+	}
+	reply, err := p.conf.Images.ImageFsInfo(ctx, &runtimeapi.ImageFsInfoRequest{})
+	if err != nil {
+		p.conf.Log.Warn("the runtime does not tell about its file systems", "error", err)
+		return
+	}
+	n.Runtime = &statsapi.RuntimeStats{
+		ImageFs:     p.runtimeDisk(reply.GetImageFilesystems()),
+		ContainerFs: p.runtimeDisk(reply.GetContainerFilesystems()),
+	}
+}
+
+func (p *Provider) runtimeDisk(list []*runtimeapi.FilesystemUsage) *statsapi.FsStats {
+	if len(list) == 0 {
+		return nil
+	}
+	return p.occupied(list[0])
+}
+
+// occupied is what the runtime says of a directory, and statfs of its disk.
+func (p *Provider) occupied(u *runtimeapi.FilesystemUsage) *statsapi.FsStats {
+	if u == nil {
+		return nil
+	}
+	fs := p.fileSystem(u.GetFsId().GetMountpoint())
+	if fs == nil {
+		fs = &statsapi.FsStats{}
+	}
+	fs.Time = timeOf(u.GetTimestamp())
+	fs.UsedBytes, fs.InodesUsed = value(u.GetUsedBytes()), value(u.GetInodesUsed())
+	return fs
+}
+
+func (p *Provider) fileSystem(dir string) *statsapi.FsStats {
+	if dir == "" {
+		return nil
+	}
+	u, err := volume.FileSystem(dir)
+	if err != nil {
+		p.conf.Log.Debug("file system not measured", "error", err)
+		return nil
+	}
+	return fsStats(u, metav1.Now())
+}

@@ -19,6 +19,7 @@ type Usage struct {
 	Used   int64 // bytes
 	Inodes int64
 	Limit  *resource.Quantity // nil for none
+	Memory bool               // it takes memory, not disk
 
 	// Of the file system it is on.
 	Capacity, Available     int64 // bytes
@@ -39,7 +40,7 @@ func (m *Manager) Usage(ctx context.Context, pod *corev1.Pod) ([]Usage, error) {
 		if _, err := os.Lstat(dir); err != nil {
 			continue
 		}
-		u, err := measure(ctx, dir)
+		u, err := Measure(ctx, dir)
 		if err != nil {
 			return nil, fmt.Errorf("measure volume %q: %w", v.Name, err)
 		}
@@ -52,10 +53,11 @@ func (m *Manager) Usage(ctx context.Context, pod *corev1.Pod) ([]Usage, error) {
 	return out, nil
 }
 
-// measure adds up the blocks of a tree as du(1) does: a file with several names
+// Measure adds up the blocks of a tree as du(1) does: a file with several names
 // counts once, a sparse one by what it occupies, other file systems not at all.
-func measure(ctx context.Context, dir string) (Usage, error) {
-	u, err := statfs(dir)
+// Name and Limit are left empty.
+func Measure(ctx context.Context, dir string) (Usage, error) {
+	u, err := FileSystem(dir)
 	if err != nil {
 		return Usage{}, err
 	}
@@ -85,12 +87,14 @@ func measure(ctx context.Context, dir string) (Usage, error) {
 	return u, err
 }
 
-func statfs(dir string) (Usage, error) {
+// FileSystem measures only the file system that dir is on.
+func FileSystem(dir string) (Usage, error) {
 	var st unix.Statfs_t
 	if err := unix.Statfs(dir, &st); err != nil {
 		return Usage{}, fmt.Errorf("statfs %s: %w", dir, err)
 	}
 	return Usage{
+		Memory:      st.Type == unix.TMPFS_MAGIC,
 		Capacity:    int64(st.Blocks) * st.Bsize,
 		Available:   int64(st.Bavail) * st.Bsize,
 		InodesTotal: int64(st.Files),
