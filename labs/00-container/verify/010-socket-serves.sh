@@ -1,0 +1,8 @@
+# title: The runtime serves the CRI on a socket
+# proves: a kubelet needs nothing of a runtime but this one socket
+# hint: is it running? `lab status`, then `lab logs runtime`
+# see: lab shell node-1 -- ls -l /run/groundup
+
+probe() {
+	on test -S /run/groundup/cri.sock
+}
