@@ -65,11 +65,15 @@ func validateSandbox(req *runtimeapi.RunPodSandboxRequest) error {
 
 func checkUserNS(o *runtimeapi.NamespaceOption) error {
 	u := o.GetUsernsOptions()
-	if u.GetMode() != runtimeapi.NamespaceMode_POD || u == nil {
+	switch {
+	case u == nil || u.GetMode() == runtimeapi.NamespaceMode_NODE:
 		return nil
-	}
-	if len(u.GetUids()) == 0 || len(u.GetGids()) == 0 {
-		return fmt.Errorf("%w: a user namespace needs id mappings", errInvalid)
+	case u.GetMode() != runtimeapi.NamespaceMode_POD:
+		return fmt.Errorf("%w: a user namespace is the pod's or the node's, not %s", errInvalid, u.GetMode())
+	case len(u.GetUids()) != 1 || len(u.GetGids()) != 1:
+		return fmt.Errorf("%w: a user namespace needs one mapping of user ids and one of group ids", errInvalid)
+	case u.GetUids()[0].GetContainerId() != 0 || u.GetGids()[0].GetContainerId() != 0:
+		return fmt.Errorf("%w: a user namespace must map id 0", errInvalid)
 	}
 	if o.GetNetwork() == runtimeapi.NamespaceMode_NODE || o.GetIpc() == runtimeapi.NamespaceMode_NODE || o.GetPid() == runtimeapi.NamespaceMode_NODE {
 		return fmt.Errorf("%w: a pod with a user namespace can't share other namespaces with the node", errInvalid)

@@ -61,6 +61,10 @@ func Start(o Options) (*Process, error) {
 			GidMappingsEnableSetgroups: true, // it drops its groups itself
 		},
 	}}
+	if o.UIDs != nil {
+		// Be root in there, or exec takes the capabilities away.
+		p.cmd.SysProcAttr.Credential = &syscall.Credential{NoSetGroups: true}
+	}
 	if err := p.start(o); err != nil {
 		sender.Close()
 		return nil, fmt.Errorf("start the pause process: %w", err)

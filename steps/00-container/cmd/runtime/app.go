@@ -103,8 +103,9 @@ func find(ctx context.Context, s *cri.Service, ref string) (*runtimeapi.Containe
 
 // message leaves out what gRPC puts around an error.
 func message(err error) string {
-	if s, ok := status.FromError(err); ok {
-		return s.Message()
+	var s interface{ GRPCStatus() *status.Status }
+	if errors.As(err, &s) {
+		return s.GRPCStatus().Message()
 	}
 	return err.Error()
 }
