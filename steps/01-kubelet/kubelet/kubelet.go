@@ -144,15 +144,16 @@ func (k *Kubelet) Run(ctx context.Context) error {
 	if err := k.start(ctx); err != nil {
 		return err
 	}
-	ctx, stop := context.WithCancelCause(ctx)
+	ctx, stop := context.WithCancel(ctx)
 	defer k.running.Wait()
-	defer stop(nil)
+	defer stop()
 
+	failed := make(chan error, len(k.Sources))
 	for _, s := range k.Sources {
 		k.running.Go(func() {
 			err := s.Run(ctx, func(pods []*corev1.Pod) { k.set(ctx, s.Name(), pods) })
 			if err != nil {
-				stop(fmt.Errorf("pod source %s: %w", s.Name(), err))
+				failed <- fmt.Errorf("pod source %s: %w", s.Name(), err)
 			}
 		})
 	}
@@ -163,10 +164,9 @@ func (k *Kubelet) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
-			if err := context.Cause(ctx); err != ctx.Err() {
-				return err
-			}
 			return nil
+		case err := <-failed:
+			return err
 		case u := <-k.Probes.Updates():
 			k.wake(u.Pod)
 		case e, ok := <-changes:

@@ -1,0 +1,185 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// whole is a pod with a container of each kind, each of which notes that it was
+// started, and that it is told to stop.
+func (n *node) whole(name string) string {
+	return fmt.Sprintf(`apiVersion: v1
+kind: Pod
+metadata: {name: %[1]s}
+spec:
+  terminationGracePeriodSeconds: 20
+  initContainers:
+  - &c
+    name: init
+    image: test.local/prog:v1
+    args: [note, init, sleep, 150ms]
+    volumeMounts: [{name: starts, mountPath: /starts}, {name: scratch, mountPath: /scratch}]
+  - <<: *c
+    name: sidecar
+    restartPolicy: Always
+    args: [note, sidecar, linger, 50ms]
+  containers:
+  - <<: *c
+    name: app
+    args: [note, app, print, hello, linger, 100ms]
+    resources: {requests: {cpu: 10m, memory: 8Mi}, limits: {memory: 64Mi}}
+    lifecycle:
+      postStart: {exec: {command: [/prog, sleep, 50ms]}}
+      preStop: {exec: {command: [/prog, sleep, 50ms]}}
+  volumes:
+  - {name: starts, hostPath: {path: %[2]s, type: FileOrCreate}}
+  - {name: scratch, emptyDir: {}}
+`, name, n.path("starts"))
+}
+
+var once = map[string]int{"init": 1, "sidecar": 1, "app": 1}
+
+// The kubelet is killed at every moment of a pod's beginning; the next one
+// finds what there is, and does the rest.
+func TestKillAtEveryMomentOfTheBeginning(t *testing.T) {
+	needsRoot(t)
+	for delay := time.Duration(0); delay < 800*time.Millisecond; delay += 40 * time.Millisecond {
+		t.Run(delay.String(), func(t *testing.T) {
+			n := newNode(t)
+			n.start()
+			n.until("the kubelet to answer", func(pods map[string]*corev1.Pod) bool { return pods != nil })
+			n.write("manifests/whole.yaml", n.whole("whole"))
+			<-time.After(delay)
+			n.kill()
+			n.start()
+			n.until("the pod to be ready", func(pods map[string]*corev1.Pod) bool { return ready(pods["whole"]) })
+			if got := n.starts(); !maps.Equal(got, once) {
+				t.Errorf("got starts %v, want %v", got, once)
+			}
+			for _, c := range n.pods()["whole"].Status.ContainerStatuses {
+				if c.RestartCount != 0 {
+					t.Errorf("container %s was restarted %d times", c.Name, c.RestartCount)
+				}
+			}
+		})
+	}
+}
+
+// And at every moment of its end: nothing may be left of the pod.
+func TestKillAtEveryMomentOfTheEnd(t *testing.T) {
+	needsRoot(t)
+	n := newNode(t)
+	n.start()
+	for delay := time.Duration(0); delay < 500*time.Millisecond; delay += 40 * time.Millisecond {
+		n.write("manifests/whole.yaml", n.whole(fmt.Sprintf("whole%d", delay.Milliseconds())))
+		n.until("the pod to be ready", func(pods map[string]*corev1.Pod) bool {
+			return len(pods) == 1 && ready(pods[fmt.Sprintf("whole%d", delay.Milliseconds())])
+		})
+		if err := os.Remove(n.path("manifests/whole.yaml")); err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(delay)
+		n.kill()
+		n.start()
+		n.until("the pod to be gone", func(pods map[string]*corev1.Pod) bool { return pods != nil && len(pods) == 0 })
+		n.leftoversOfPods()
+	}
+}
+
+func TestStatesAndMessages(t *testing.T) {
+	n := newNode(t)
+	pod := func(name, spec string) {
+		n.write("manifests/"+name+".yaml", fmt.Sprintf("apiVersion: v1\nkind: Pod\nmetadata: {name: %s}\nspec:\n  restartPolicy: Never\n  containers:\n  - name: c\n    image: test.local/prog:v1\n%s", name, spec))
+	}
+	pod("completed", "    args: [exit, '0']\n")
+	pod("failed", "    args: [write, 'no disk', exit, '3']\n")
+	pod("logs", "    args: [print, last words, exit, '4']\n    terminationMessagePolicy: FallbackToLogsOnError\n")
+	pod("oom", "    args: [eat, '100']\n    resources: {limits: {memory: 30Mi}}\n")
+	pod("never", "    imagePullPolicy: Never\n")
+	n.write("manifests/never.yaml", strings.Replace(read(t, n.path("manifests/never.yaml")), "prog:v1", "prog:v2", 1))
+	pod("nocommand", "    command: [/no/such/file]\n")
+	pod("deadline", "    args: [sleep, 1h]\n  activeDeadlineSeconds: 1\n")
+	pod("root", "    args: [sleep, 1h]\n    securityContext: {runAsNonRoot: true}\n")
+	pod("large", "    resources: {requests: {cpu: '10000'}}\n")
+	n.start()
+	for _, c := range []struct{ pod, phase, state string }{
+		{"completed", "Succeeded", "Completed 0"},
+		{"failed", "Failed", "Error 3 no disk"},
+		{"logs", "Failed", "Error 4 last words"},
+		{"oom", "Failed", "OOMKilled 137"},
+		{"never", "Pending", "ErrImageNeverPull"},
+		{"deadline", "Failed DeadlineExceeded", "Completed 0"},
+		{"root", "Pending", "CreateContainerConfigError"},
+		{"large", "Failed OutOfcpu", ""},
+		{"nocommand", "", "no/such/file"},
+	} {
+		n.until(c.pod+" to be "+c.phase+" with "+c.state, func(pods map[string]*corev1.Pod) bool {
+			p := pods[c.pod]
+			return p != nil && strings.HasPrefix(strings.TrimSpace(string(p.Status.Phase)+" "+p.Status.Reason), c.phase) && strings.Contains(describe(p), c.state)
+		})
+	}
+}
+
+func describe(p *corev1.Pod) string {
+	var s string
+	for _, c := range p.Status.ContainerStatuses {
+		for _, state := range []corev1.ContainerState{c.State, c.LastTerminationState} {
+			if t := state.Terminated; t != nil {
+				s += fmt.Sprintf("%s %d %s", t.Reason, t.ExitCode, t.Message)
+			}
+			if w := state.Waiting; w != nil {
+				s += w.Reason + " " + w.Message
+			}
+		}
+	}
+	return s
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// BenchmarkManifestToRunning measures from the moment a manifest is written
+// until /pods shows its container running.
+func BenchmarkManifestToRunning(b *testing.B) {
+	for _, count := range []int{1, 100} {
+		b.Run(fmt.Sprint(count), func(b *testing.B) {
+			n := newNode(b)
+			n.start()
+			n.until("the kubelet to answer", func(pods map[string]*corev1.Pod) bool { return pods != nil })
+			for i := 0; b.Loop(); i++ {
+				var text strings.Builder
+				for j := range count {
+					fmt.Fprintf(&text, "---\napiVersion: v1\nkind: Pod\nmetadata: {name: p%d-%d}\nspec: {terminationGracePeriodSeconds: 0, containers: [{name: c, image: '%s', args: [sleep, 1h]}]}\n", i, j, testImage)
+				}
+				n.write("manifests/pods.yaml", text.String())
+				n.until("all of them to run", func(pods map[string]*corev1.Pod) bool {
+					running := 0
+					for _, p := range pods {
+						if p.Status.Phase == corev1.PodRunning {
+							running++
+						}
+					}
+					return running == count
+				})
+				b.StopTimer()
+				if err := os.Remove(n.path("manifests/pods.yaml")); err != nil {
+					b.Fatal(err)
+				}
+				n.until("them to be gone", func(pods map[string]*corev1.Pod) bool { return pods != nil && len(pods) == 0 })
+				b.StartTimer()
+			}
+		})
+	}
+}

@@ -1,0 +1,374 @@
+package main
+
+import (
+	"archive/tar"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	"golang.org/x/sys/unix"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/k8s-groundup/groundup/steps/00-container/image"
+)
+
+// These tests run the kubelet as a process, with the runtime of step 00, on this
+// machine's kernel: inside mount and network namespaces of their own, and below a
+// cgroup of their own.
+
+const (
+	asKubelet   = "GROUNDUP_TEST_KUBELET"   // this binary is to be the kubelet
+	inNamespace = "GROUNDUP_TEST_NAMESPACE" // this binary is in namespaces of its own
+	testImage   = "test.local/prog:v1"
+)
+
+var shim, archive string // built once
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asKubelet) != "" {
+		main()
+		return
+	}
+	if os.Getuid() != 0 {
+		os.Exit(m.Run()) // everything is skipped
+	}
+	if os.Getenv(inNamespace) == "" {
+		os.Exit(enterNamespaces())
+	}
+	dir, err := os.MkdirTemp("", "groundup-kubelet-")
+	if err == nil {
+		err = errors.Join(loopbackUp(), unix.Mount("tmpfs", "/var/log", "tmpfs", 0, ""), build(dir))
+	}
+	code := 1
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	} else {
+		code = m.Run()
+	}
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+func enterNamespaces() int {
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.Env = append(os.Environ(), inNamespace+"=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNS | unix.CLONE_NEWNET, Pdeathsig: unix.SIGKILL}
+	runtime.LockOSThread() // Pdeathsig is about this thread
+	if err := cmd.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+func loopbackUp() error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	ifr, err := unix.NewIfreq("lo")
+	if err != nil {
+		return err
+	}
+	ifr.SetUint16(unix.IFF_UP)
+	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, ifr)
+}
+
+// build builds the shim, and an image with the program of the tests.
+func build(dir string) error {
+	shim, archive = filepath.Join(dir, "runtime-shim"), filepath.Join(dir, "image")
+	prog := filepath.Join(dir, "prog")
+	for _, b := range []struct{ out, pkg, cgo string }{
+		{shim, "github.com/k8s-groundup/groundup/steps/00-container/cmd/runtime-shim", "1"},
+		{prog, "./testdata/prog", "0"},
+	} {
+		cmd := exec.Command("go", "build", "-o", b.out, b.pkg)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED="+b.cgo)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("%s: %w\n%s", cmd, err, out)
+		}
+	}
+	return buildImage(prog, archive)
+}
+
+func buildImage(prog, dir string) error {
+	data, err := os.ReadFile(prog)
+	if err != nil {
+		return err
+	}
+	var buf bytes.Buffer
+	w := tar.NewWriter(&buf)
+	err = errors.Join(
+		w.WriteHeader(&tar.Header{Name: "prog", Mode: 0o755, Size: int64(len(data))}),
+		second(w.Write(data)), w.Close())
+	if err != nil {
+		return err
+	}
+	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(buf.Bytes())), nil })
+	if err != nil {
+		return err
+	}
+	img, err := mutate.AppendLayers(empty.Image, layer)
+	if err != nil {
+		return err
+	}
+	img, err = mutate.ConfigFile(img, &v1.ConfigFile{OS: "linux", Architecture: runtime.GOARCH,
+		Config: v1.Config{Entrypoint: []string{"/prog"}}, RootFS: v1.RootFS{Type: "layers", DiffIDs: must(diffIDs(img))}})
+	if err != nil {
+		return err
+	}
+	path, err := layout.Write(dir, empty.Index)
+	if err != nil {
+		return err
+	}
+	return path.AppendImage(img)
+}
+
+func diffIDs(img v1.Image) ([]v1.Hash, error) {
+	conf, err := img.ConfigFile()
+	if err != nil {
+		return nil, err
+	}
+	return conf.RootFS.DiffIDs, nil
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+func second[T any](_ T, err error) error { return err }
+
+// A node is a directory with everything that a kubelet has on a machine, and
+// the kubelet that runs there at the moment.
+type node struct {
+	t       testing.TB
+	dir     string
+	cgroup  string
+	kubelet *exec.Cmd
+	log     *os.File
+}
+
+func needsRoot(t testing.TB) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("starts containers: run as root")
+	}
+}
+
+const readOnlyPort = 18255
+
+func newNode(t testing.TB) *node {
+	needsRoot(t)
+	n := &node{t: t, dir: t.TempDir(), cgroup: fmt.Sprintf("/groundup-test-kubelet-%d", os.Getpid())}
+	// An unprivileged user in a container has to get through to its volumes.
+	if err := errors.Join(os.Chmod(n.dir, 0o755), os.Chmod(filepath.Dir(n.dir), 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{"manifests", "rt", "run"} {
+		if err := os.MkdirAll(n.path(dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	conf := fmt.Sprintf(`apiVersion: kubelet.config.k8s.io/v1beta1
+kind: KubeletConfiguration
+staticPodPath: %s
+podLogsDir: %s
+cgroupRoot: %s
+readOnlyPort: %d
+healthzPort: 0
+address: 127.0.0.1
+`, n.path("manifests"), n.path("logs"), n.cgroup, readOnlyPort)
+	n.write("kubelet.yaml", conf)
+	store, err := image.Open(n.path("rt/images"))
+	if err == nil {
+		_, err = store.Import(t.Context(), archive, testImage)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n.log, err = os.Create(n.path("kubelet.log")); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(n.remove)
+	return n
+}
+
+func (n *node) path(name string) string { return filepath.Join(n.dir, name) }
+
+func (n *node) write(name, text string) {
+	n.t.Helper()
+	tmp := n.path("new")
+	if err := os.WriteFile(tmp, []byte(text), 0o644); err != nil {
+		n.t.Fatal(err)
+	}
+	if err := os.Rename(tmp, n.path(name)); err != nil {
+		n.t.Fatal(err)
+	}
+}
+
+func (n *node) start() {
+	n.t.Helper()
+	cmd := exec.Command("/proc/self/exe", "--config", n.path("kubelet.yaml"), "--root-dir", n.path("kubelet"),
+		"--runtime-root", n.path("rt"), "--runtime-state", n.path("run"), "--shim", shim, "--network", "bridge",
+		"--hostname-override", "node", "--node-ip", "192.0.2.7")
+	cmd.Env = append(os.Environ(), asKubelet+"=1")
+	cmd.Stdout, cmd.Stderr = n.log, n.log
+	if err := cmd.Start(); err != nil {
+		n.t.Fatal(err)
+	}
+	n.kubelet = cmd
+}
+
+// kill is kill -9.
+func (n *node) kill() {
+	if n.kubelet != nil {
+		_ = n.kubelet.Process.Kill()
+		_ = n.kubelet.Wait()
+		n.kubelet = nil
+	}
+}
+
+// remove stops all pods and fails the test if something is left of them.
+func (n *node) remove() {
+	if n.t.Failed() {
+		log, _ := os.ReadFile(n.log.Name())
+		n.t.Logf("the kubelet's log:\n%s", log)
+	}
+	n.kill()
+	if err := os.RemoveAll(n.path("manifests")); err != nil {
+		n.t.Error(err)
+	}
+	n.start()
+	n.until("all pods to be gone", func(pods map[string]*corev1.Pod) bool { return pods != nil && len(pods) == 0 })
+	n.stop()
+	n.leftovers()
+	cgroups, _ := filepath.Glob("/sys/fs/cgroup/*" + n.cgroup)
+	cgroups = append(cgroups, "/sys/fs/cgroup"+n.cgroup)
+	for _, dir := range cgroups {
+		for _, sub := range []string{"kubepods/burstable", "kubepods/besteffort", "kubepods", ""} {
+			_ = os.Remove(filepath.Join(dir, sub))
+		}
+	}
+	_ = exec.Command("ip", "link", "del", "groundup0").Run()
+}
+
+// stop is SIGTERM.
+func (n *node) stop() {
+	n.t.Helper()
+	if err := n.kubelet.Process.Signal(unix.SIGTERM); err != nil {
+		n.t.Fatal(err)
+	}
+	if err := n.kubelet.Wait(); err != nil {
+		n.t.Errorf("kubelet ended: %v", err)
+	}
+	n.kubelet = nil
+}
+
+// leftovers looks for what nothing should leave behind when the kubelet has ended.
+func (n *node) leftovers() {
+	n.t.Helper()
+	procs, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, p := range procs {
+		if cmdline, _ := os.ReadFile(p); bytes.Contains(cmdline, []byte(n.dir)) {
+			n.t.Errorf("a process is left: %q", cmdline)
+		}
+	}
+	n.leftoversOfPods()
+}
+
+// leftoversOfPods looks for what no pod should leave behind.
+func (n *node) leftoversOfPods() {
+	n.t.Helper()
+	mounts, _ := os.ReadFile("/proc/self/mountinfo")
+	for line := range strings.Lines(string(mounts)) {
+		if strings.Contains(line, n.dir+"/kubelet/") || strings.Contains(line, n.dir+"/run/") || strings.Contains(line, n.dir+"/rt/containers") {
+			n.t.Errorf("a mount is left: %s", line)
+		}
+	}
+	for _, pattern := range []string{"/sys/fs/cgroup/*" + n.cgroup + "/kubepods/pod*", "/sys/fs/cgroup/*" + n.cgroup + "/kubepods/*/pod*",
+		n.path("kubelet/pods/*"), n.path("logs/*"), n.path("run/pods/*"), n.path("run/netns/*")} {
+		if left, _ := filepath.Glob(pattern); len(left) > 0 {
+			n.t.Errorf("left behind: %v", left)
+		}
+	}
+}
+
+// pods asks the kubelet for its pods, by name; nil if it does not answer.
+func (n *node) pods() map[string]*corev1.Pod {
+	resp, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/pods", readOnlyPort))
+	if err != nil {
+		return nil
+	}
+	defer resp.Body.Close()
+	var list corev1.PodList
+	if json.NewDecoder(resp.Body).Decode(&list) != nil {
+		return nil
+	}
+	pods := map[string]*corev1.Pod{}
+	for i := range list.Items {
+		pods[strings.TrimSuffix(list.Items[i].Name, "-node")] = &list.Items[i]
+	}
+	return pods
+}
+
+// until polls for a condition on the pods.
+func (n *node) until(what string, ok func(map[string]*corev1.Pod) bool) {
+	n.t.Helper()
+	for end := time.Now().Add(60 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		pods := n.pods()
+		if ok(pods) {
+			return
+		}
+		if time.Now().After(end) {
+			data, _ := json.MarshalIndent(pods, "", " ")
+			log, _ := os.ReadFile(n.log.Name())
+			n.t.Fatalf("waited in vain for %s\npods: %s\nlog:\n%s", what, data, log)
+		}
+	}
+}
+
+func ready(pod *corev1.Pod) bool {
+	if pod == nil {
+		return false
+	}
+	for _, c := range pod.Status.Conditions {
+		if c.Type == corev1.PodReady {
+			return c.Status == corev1.ConditionTrue
+		}
+	}
+	return false
+}
+
+// starts counts the lines that containers have noted.
+func (n *node) starts() map[string]int {
+	data, err := os.ReadFile(n.path("starts"))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		n.t.Fatal(err)
+	}
+	counts := map[string]int{}
+	for line := range strings.Lines(string(data)) {
+		counts[strings.TrimSpace(line)]++
+	}
+	return counts
+}
