@@ -56,9 +56,9 @@ func TestHTTP(t *testing.T) {
 	mux.HandleFunc("/304", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(304) })
 	mux.HandleFunc("/slow", func(w http.ResponseWriter, r *http.Request) { <-release })
 	mux.HandleFunc("/huge", func(w http.ResponseWriter, r *http.Request) { w.Write(make([]byte, 1<<20)) })
-	mux.Handle("/local", http.RedirectHandler("/500", 302))
-	mux.Handle("/away", http.RedirectHandler("http://192.0.2.1/", 302))
-	mux.Handle("/loop", http.RedirectHandler("/loop", 302))
+	mux.Handle("/local", http.RedirectHandler("/500", http.StatusFound))
+	mux.Handle("/away", http.RedirectHandler("http://192.0.2.1/", http.StatusFound))
+	mux.Handle("/loop", http.RedirectHandler("/loop", http.StatusFound))
 	mux.HandleFunc("/headers", func(w http.ResponseWriter, r *http.Request) {
 		if got := r.Host + " " + strings.Join(r.Header["Accept"], ",") + " " + r.UserAgent() + " " + strings.Join(r.Header["X"], ","); got != r.FormValue("want") {
 			http.Error(w, got, 400)

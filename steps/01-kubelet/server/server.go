@@ -189,7 +189,7 @@ func (s *Server) Run(ctx context.Context, l, readOnly net.Listener) error {
 	}
 	serving.Wait()
 	handlers.Lock() // waits for the last
-	handlers.Unlock()
+	defer handlers.Unlock()
 	if err := <-errs; !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve the kubelet API: %w", err)
 	}
