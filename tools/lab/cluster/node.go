@@ -125,7 +125,8 @@ func (c *Cluster) bootNode(ctx context.Context, spec Spec, state State, authorit
 	}); err != nil {
 		return err
 	}
-	if err := c.writeFiles(spec, state, n, info, authority); err != nil {
+	files, err := c.writeFiles(spec, state, n, info, authority)
+	if err != nil {
 		return err
 	}
 	node, err := c.Node(n)
@@ -141,6 +142,14 @@ func (c *Cluster) bootNode(ctx context.Context, spec Spec, state State, authorit
 		return err
 	}
 	return c.do("services of "+info.Name, func() error {
+		services, err := c.services(spec, info, files)
+		if err != nil {
+			return err
+		}
+		// Only now: a kubelet that finds its images missing goes to fetch them.
+		if err := replaceFile(c.nodePath(n, "root", initd.ServicesFile), services, 0o644); err != nil {
+			return err
+		}
 		// An init that is still booting ignores this, and reads the file anyway.
 		if err := unix.Kill(node.PID, unix.SIGHUP); err != nil {
 			return fmt.Errorf("tell init: %w", err)
@@ -189,27 +198,19 @@ func (c *Cluster) plugIn(state State, n int, node *Node, pid int) error {
 
 // writeFiles puts the step's files, and what every machine has in /etc, into
 // the node's root, and removes those that an earlier step put there and this
-// one does not have.
-func (c *Cluster) writeFiles(spec Spec, state State, n int, info step.Node, authority *pki.Authority) error {
-	files, err := spec.Step.Files(info)
-	if err != nil {
-		return err
+// one does not have. It returns the files.
+func (c *Cluster) writeFiles(spec Spec, state State, n int, info step.Node, authority *pki.Authority) (files map[string][]byte, err error) {
+	if files, err = spec.Step.Files(info); err != nil {
+		return nil, err
 	}
 	ca, err := os.ReadFile(authority.Cert())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	files["/etc/kubernetes/pki/ca.crt"] = ca
 	files["/etc/hosts"] = hosts(state)
 	if files["/etc/resolv.conf"], err = resolvConf(); err != nil {
-		return err
-	}
-	services, err := c.services(spec, info, files)
-	if err != nil {
-		return err
-	}
-	if files[initd.ServicesFile], err = json.MarshalIndent(services, "", "  "); err != nil {
-		return err
+		return nil, err
 	}
 	root := c.nodePath(n, "root")
 	for path, content := range files {
@@ -218,10 +219,10 @@ func (c *Cluster) writeFiles(spec Spec, state State, n int, info step.Node, auth
 			continue
 		}
 		if err := replaceFile(filepath.Join(root, path), content, 0o644); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return c.forget(n, slices.Sorted(maps.Keys(files)))
+	return files, c.forget(n, slices.Sorted(maps.Keys(files)))
 }
 
 // forget removes the files that were written before and are not wanted now.
@@ -267,11 +268,11 @@ func resolvConf() ([]byte, error) {
 	return []byte("# this machine has no name server that a node could reach\n"), nil
 }
 
-// services is what the node's init is to run. A service's version is the hash of
+// services is what the node's init is to run, as it reads it. A service's version is the hash of
 // its program and of the files in /etc/kubernetes, so one that was rebuilt or
 // configured anew is a changed service, and init restarts it. Manifests do not
 // count: the kubelet watches those.
-func (c *Cluster) services(spec Spec, info step.Node, files map[string][]byte) ([]initd.Service, error) {
+func (c *Cluster) services(spec Spec, info step.Node, files map[string][]byte) ([]byte, error) {
 	config := sha256.New()
 	for _, path := range slices.Sorted(maps.Keys(files)) {
 		if strings.HasPrefix(path, "/etc/kubernetes/") && !strings.HasPrefix(path, "/etc/kubernetes/manifests/") {
@@ -296,7 +297,7 @@ func (c *Cluster) services(spec Spec, info step.Node, files map[string][]byte) (
 		svc.Version = hex.EncodeToString(sum[:6])
 		all = append(all, svc)
 	}
-	return all, nil
+	return json.MarshalIndent(all, "", "  ")
 }
 
 // importImages puts the step's images into the node's image store. An archive

@@ -14,7 +14,9 @@ package initd
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -120,6 +122,9 @@ func (i *Init) Run() error {
 
 func (i *Init) reload() error {
 	b, err := os.ReadFile(i.Services)
+	if errors.Is(err, fs.ErrNotExist) {
+		b, err = []byte("[]"), nil // a machine that was not told yet what it is for
+	}
 	if err != nil {
 		return err
 	}
