@@ -11,7 +11,7 @@ import (
 )
 
 func xrayCommand() *cobra.Command {
-	var asJSON bool
+	var asJSON, bare bool
 	var container string
 	cmd := &cobra.Command{
 		Use:   "xray POD",
@@ -47,12 +47,15 @@ func xrayCommand() *cobra.Command {
 				return json.NewEncoder(w).Encode(facts)
 			}
 			fmt.Fprintf(w, "%s  uid %s\n", bold.Render("pod "+pod.Namespace+"/"+pod.Name), pod.UID)
-			printFacts(w, facts, "")
-			fmt.Fprintf(w, "%s\n", faint.Render("the commands are for `lab shell "+node.Name+"`"))
+			printFacts(w, facts, "", !bare)
+			if !bare {
+				fmt.Fprintf(w, "%s\n", faint.Render("the commands are for `lab shell "+node.Name+"`; --bare leaves them out"))
+			}
 			return nil
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
+	cmd.Flags().BoolVar(&bare, "bare", false, "without the commands")
 	cmd.Flags().StringVar(&container, "pid", "", "print only the process id of this `container`, as the node counts")
 	return cmd
 }
@@ -67,14 +70,17 @@ func printPID(w io.Writer, facts []xray.Fact, container string) error {
 	return fmt.Errorf("no process of container %q runs", container)
 }
 
-func printFacts(w io.Writer, facts []xray.Fact, indent string) {
+func printFacts(w io.Writer, facts []xray.Fact, indent string, prove bool) {
 	for i, f := range facts {
 		branch, below := "├─ ", "│  "
 		if i == len(facts)-1 {
 			branch, below = "└─ ", "   "
 		}
-		text := fmt.Sprintf("%s%s%-10s %s", indent, branch, f.Name, strings.TrimSpace(f.Value))
-		fmt.Fprintf(w, "%-76s %s\n", text, faint.Render("# "+f.Proof))
-		printFacts(w, f.Facts, indent+below)
+		text := fmt.Sprintf("%s%s%s  %s", indent, branch, f.Name, strings.TrimSpace(f.Value))
+		if prove {
+			text = fmt.Sprintf("%-60s %s", text, faint.Render("# "+f.Proof))
+		}
+		fmt.Fprintln(w, text)
+		printFacts(w, f.Facts, indent+below, prove)
 	}
 }

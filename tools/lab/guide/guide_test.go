@@ -61,6 +61,7 @@ func TestAlike(t *testing.T) {
 		{"10.244.1.2 up 3 ms", "10.244.1.14  up 1.2 s", true},
 		{"id 0a1b2c3d4e", "id ffffffff00", true},
 		{"uid 8f6a1c1e-77aa-4bbb-8ccc-0123456789ab", "uid 00000000-0000-0000-0000-000000000000", true},
+		{"eth0 ═══ vethab12cd", "eth0 ═══ veth99ffee", true},
 		{"Running", "Pending", false},
 		{"one\ntwo", "one", false},
 	} {

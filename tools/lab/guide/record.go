@@ -58,6 +58,7 @@ var differs = []struct {
 	with    string
 }{
 	{regexp.MustCompile(`\x1b\[[0-9;]*m`), ""},
+	{regexp.MustCompile(`\bveth[0-9a-f]+\b`), "vethX"},
 	{regexp.MustCompile(`\b[0-9a-f]{8,}(-[0-9a-f]{4,})*\b`), "X"}, // ids and digests
 	{regexp.MustCompile(`[0-9]+([.:][0-9]+)*`), "0"},              // numbers, addresses, times
 	{regexp.MustCompile(`(0 ?(ns|µs|ms|s|m|h|seconds?|minutes?)\b ?)+`), "0s "},

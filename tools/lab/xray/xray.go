@@ -228,18 +228,18 @@ func containerFact(name string, procs []process) Fact {
 			f.Facts = append(f.Facts, Fact{Name: kind, Value: id, Proof: fmt.Sprintf("readlink /proc/%d/ns/%s", p.node, kind)})
 		}
 	}
-	if lower, upper, ok := overlay(p.host); ok {
+	if lower, ok := overlay(p.host); ok {
 		f.Facts = append(f.Facts,
-			Fact{Name: "root", Value: fmt.Sprintf("overlay of %d read-only layer(s) under %s", len(lower), upper), Proof: fmt.Sprintf("grep ' / / ' /proc/%d/mountinfo", p.node)})
+			Fact{Name: "root", Value: fmt.Sprintf("overlay: %d read-only layer(s), and its own directory above", len(lower)), Proof: fmt.Sprintf("grep ' / / ' /proc/%d/mountinfo", p.node)})
 	}
 	return f
 }
 
-// overlay reads how the process's root file system is made.
-func overlay(pid int) (lower []string, upper string, ok bool) {
+// overlay reads the layers of the process's root file system.
+func overlay(pid int) (lower []string, ok bool) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/mountinfo", pid))
 	if err != nil {
-		return nil, "", false
+		return nil, false
 	}
 	for line := range strings.Lines(string(b)) {
 		before, after, _ := strings.Cut(line, " - ")
@@ -254,11 +254,8 @@ func overlay(pid int) (lower []string, upper string, ok bool) {
 			if dir, found := strings.CutPrefix(option, "lowerdir+="); found {
 				lower = append(lower, dir)
 			}
-			if dir, found := strings.CutPrefix(option, "upperdir="); found {
-				upper = dir
-			}
 		}
-		return lower, upper, true
+		return lower, true
 	}
-	return nil, "", false
+	return nil, false
 }
