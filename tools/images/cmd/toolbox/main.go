@@ -3,11 +3,13 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/u-root/u-root/pkg/core"
 	"github.com/u-root/u-root/pkg/core/base64"
@@ -45,7 +47,7 @@ func programs() map[string]tool.Main {
 
 		// u-root
 		"base64": library(base64.New()), "cat": library(cat.New()), "chmod": library(chmod.New()), "cp": library(cp.New()),
-		"find": library(find.New()), "gzip": library(gzip.New("gzip")), "gunzip": library(gzip.New("gunzip")), "ls": library(ls.New()),
+		"find": library(find.New()), "gzip": library(gzip.New("gzip")), "gunzip": library(gzip.New("gunzip")), "ls": list,
 		"mkdir": library(mkdir.New()), "mktemp": library(mktemp.New()), "mv": library(mv.New()), "rm": library(rm.New()),
 		"shasum": library(shasum.New()), "tar": library(tar.New()), "touch": library(touch.New()), "xargs": library(xargs.New()),
 
@@ -78,6 +80,35 @@ func library(c core.Command) tool.Main {
 		c.SetIO(os.Stdin, os.Stdout, os.Stderr)
 		return c.Run(args...)
 	}
+}
+
+// list is u-root's ls with the options of other ls programs: -A is -a without
+// the directory itself, and one name on each line is what it prints anyway.
+func list(args []string) error {
+	var known []string
+	almost := false
+	for _, a := range args {
+		if len(a) > 1 && a[0] == '-' && a[1] != '-' {
+			almost = almost || strings.Contains(a, "A")
+			a = strings.NewReplacer("A", "a", "1", "", "n", "", "i", "").Replace(a)
+		}
+		if a != "-" {
+			known = append(known, a)
+		}
+	}
+	if !almost {
+		return library(ls.New())(known)
+	}
+	var out bytes.Buffer
+	c := ls.New()
+	c.SetIO(os.Stdin, &out, os.Stderr)
+	err := c.Run(known...)
+	for line := range strings.Lines(out.String()) {
+		if words := strings.Fields(line); len(words) == 0 || words[len(words)-1] != "." {
+			fmt.Fprint(tool.Out, line)
+		}
+	}
+	return err
 }
 
 func main() {
