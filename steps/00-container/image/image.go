@@ -9,6 +9,7 @@
 //	DIR/layers/HEX/fs            one layer unpacked, named by its diff ID
 //	DIR/layers/HEX/usage.json    what it takes on disk
 //	DIR/holds/ID                 the image that container ID runs from
+//	DIR/mirrors.json             registries to ask in place of others; written by hand
 //	DIR/tmp                      work in progress, emptied by Open
 //
 // A layer's diff ID is the digest of the uncompressed archive, so two images

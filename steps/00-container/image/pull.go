@@ -49,6 +49,13 @@ func (s *Store) Pull(ctx context.Context, ref string, o PullOptions) (Image, err
 }
 
 func (s *Store) pull(ctx context.Context, r name.Reference, o PullOptions) (Image, error) {
+	if o.Transport == nil {
+		o.Transport = remote.DefaultTransport
+	}
+	var err error
+	if o.Transport, err = s.mirrored(o.Transport); err != nil {
+		return Image{}, err
+	}
 	found, err := remote.Get(r, o.remote(ctx)...)
 	if err != nil {
 		return Image{}, err
@@ -69,14 +76,11 @@ func (s *Store) pull(ctx context.Context, r name.Reference, o PullOptions) (Imag
 }
 
 func (o PullOptions) remote(ctx context.Context) []remote.Option {
-	options := []remote.Option{remote.WithContext(ctx), remote.WithUserAgent("groundup")}
+	options := []remote.Option{remote.WithContext(ctx), remote.WithUserAgent("groundup"), remote.WithTransport(o.Transport)}
 	if o.Auth != nil {
 		options = append(options, remote.WithAuth(o.Auth))
 	} else {
 		options = append(options, remote.WithAuthFromKeychain(authn.DefaultKeychain))
-	}
-	if o.Transport != nil {
-		options = append(options, remote.WithTransport(o.Transport))
 	}
 	return options
 }

@@ -161,3 +161,16 @@ func TestPullRefusesWhatTheRegistryChanged(t *testing.T) {
 		t.Errorf("got %+v, %v; want no unpacked layer", freed, err)
 	}
 }
+
+func TestMirrorIsAskedAndNotNamed(t *testing.T) {
+	s, host := open(t), serve(t, newRegistry())
+	img := build(t, map[string]string{"a": "1"})
+	push(t, host+"/team/web:1", img)
+	if err := os.WriteFile(s.path("mirrors.json"), []byte(`{"registry.example": "`+host+`"}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.Pull(t.Context(), "registry.example/team/web:1", PullOptions{})
+	if err != nil || len(got.Tags) != 1 || got.Tags[0] != "registry.example/team/web:1" {
+		t.Errorf("got %v, %v; want the name of the registry that was asked for", got.Tags, err)
+	}
+}

@@ -146,3 +146,36 @@ func pack(t *tar.Writer, dir, name string) error {
 	_, err = t.Write(content)
 	return err
 }
+
+// unpack is the reverse of packLayout, for archives that this package wrote.
+func unpack(file, dir string) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	if err := root.MkdirAll("blobs/sha256", 0o755); err != nil {
+		return err
+	}
+	for r := tar.NewReader(f); ; {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		content, err := io.ReadAll(r)
+		if err != nil {
+			return err
+		}
+		if err := root.WriteFile(h.Name, content, 0o644); err != nil {
+			return err
+		}
+	}
+}

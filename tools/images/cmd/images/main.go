@@ -2,12 +2,17 @@
 //
 //	images build -o DIR [NAME…]    write DIR/NAME.tar, an OCI layout, for each image
 //	images list                    the names there are
+//	images critest -o DIR          the same for equivalents of critest's images
+//	images serve --listen ADDRESS [--mirrors FILE] DIR
+//	                               a registry with the archives of DIR; FILE
+//	                               becomes the mirrors.json that leads to it
 package main
 
 import (
 	"context"
 	"flag"
 	"fmt"
+	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -29,34 +34,67 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	commands := map[string]func(context.Context, []string) error{
-		"build": buildImages,
+		"build": func(ctx context.Context, args []string) error { return buildImages(ctx, "build", build.Labs(), args) },
+		"critest": func(ctx context.Context, args []string) error {
+			return buildImages(ctx, "critest", build.Critest(), args)
+		},
 		"list":  listImages,
+		"serve": serve,
 	}
 	if len(args) == 0 || commands[args[0]] == nil {
-		return fmt.Errorf("usage: images build|list")
+		return fmt.Errorf("usage: images build|critest|list|serve")
 	}
 	return commands[args[0]](ctx, args[1:])
 }
 
 func listImages(context.Context, []string) error {
-	for _, r := range build.Labs() {
+	for _, r := range append(build.Labs(), build.Critest()...) {
 		fmt.Println(r.Name, strings.Join(r.Tags, " "))
 	}
 	return nil
 }
 
-func buildImages(ctx context.Context, args []string) error {
-	flags := flag.NewFlagSet("images build", flag.ExitOnError)
+func buildImages(ctx context.Context, name string, all []build.Recipe, args []string) error {
+	flags := flag.NewFlagSet("images "+name, flag.ExitOnError)
 	out := flags.String("o", "", "`DIR` for the archives")
 	_ = flags.Parse(args) // exits
 	if *out == "" {
-		return fmt.Errorf("build: say where with -o DIR")
+		return fmt.Errorf("%s: say where with -o DIR", name)
 	}
-	recipes, err := choose(build.Labs(), flags.Args())
+	recipes, err := choose(all, flags.Args())
 	if err != nil {
 		return err
 	}
 	return buildAll(ctx, *out, recipes)
+}
+
+func serve(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("images serve", flag.ExitOnError)
+	listen := flags.String("listen", "127.0.0.1:0", "`ADDRESS` to listen on")
+	mirrors := flags.String("mirrors", "", "write the store's mirrors to `FILE`")
+	_ = flags.Parse(args) // exits
+	if flags.NArg() != 1 {
+		return fmt.Errorf("serve: say which directory")
+	}
+	handler, err := build.NewRegistry(ctx, flags.Arg(0))
+	if err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", *listen)
+	if err != nil {
+		return err
+	}
+	fmt.Println(l.Addr())
+	if *mirrors != "" {
+		raw, err := build.Mirrors(l.Addr().String())
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(*mirrors, raw, 0o644); err != nil {
+			return err
+		}
+	}
+	return build.Serve(ctx, l, handler)
 }
 
 func choose(all []build.Recipe, names []string) ([]build.Recipe, error) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"net"
@@ -202,14 +203,13 @@ func TestShellAnswersEachLine(t *testing.T) {
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
-	buffer := make([]byte, 64)
+	answers := bufio.NewReader(out)
 	for _, word := range []string{"one\n", "two\n"} {
 		if _, err := in.Write([]byte("echo " + word)); err != nil {
 			t.Fatal(err)
 		}
-		n, err := out.Read(buffer)
-		if err != nil || string(buffer[:n]) != word {
-			t.Fatalf("got %q, %v; want %q", buffer[:n], err, word)
+		if got, err := answers.ReadString('\n'); err != nil || got != word {
+			t.Fatalf("got %q, %v; want %q", got, err, word)
 		}
 	}
 	in.Close()
