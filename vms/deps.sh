@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Installs what building the image and running virtual machines need from Debian's
+# packages, where there is apt, and says what it installs and why. Nothing is
+# installed twice. `deps.sh vagrant` adds what the Vagrantfile needs.
+set -euo pipefail
+
+# program or file -> package, and what it is for
+needs=(
+  "qemu-system-x86_64 qemu-system-x86   the machine"
+  "/usr/share/seabios/bios-256k.bin seabios  its firmware"
+  "qemu-img       qemu-utils        to make disks"
+  "mmdebstrap     mmdebstrap        to make the root file system from packages"
+  "/usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring  to trust those packages"
+  "mke2fs         e2fsprogs         to make disks out of directories"
+  "tar            tar               to unpack"
+)
+if [ "$(id -u)" != 0 ]; then
+  needs+=("newuidmap   uidmap            to build the image without being root")
+fi
+if [ "${1:-}" = vagrant ]; then
+  needs+=("vagrant     vagrant           to read the Vagrantfile")
+  needs+=("/usr/share/doc/vagrant-libvirt vagrant-libvirt  to run it on libvirt")
+fi
+
+PATH=$PATH:/usr/sbin:/sbin
+missing=()
+for need in "${needs[@]}"; do
+  read -r what package why <<<"$need"
+  if [[ $what = /* ]]; then
+    [ -e "$what" ] && continue
+  else
+    command -v "$what" >/dev/null && continue
+  fi
+  echo "missing: $package ($why)"
+  missing+=("$package")
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+if ! command -v apt-get >/dev/null; then
+  echo "there is no apt-get here: install these by the means of your system, or use Lima (docs/vms.md)" >&2
+  exit 1
+fi
+sudo=()
+[ "$(id -u)" = 0 ] || sudo=(sudo)
+echo "installing: ${missing[*]}"
+"${sudo[@]}" apt-get update -qq
+DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}"

@@ -1,0 +1,86 @@
+package repo
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"github.com/k8s-groundup/groundup/vms/agent"
+	"github.com/k8s-groundup/groundup/vms/wire"
+)
+
+// Build answers a machine's go command, see [machine.BuildFunc]: tests build the
+// programs that they drive, and here is where Go and its cache are. Nothing but
+// `go build -o …` inside the repository is done for a machine.
+func (r Repo) Build(ctx context.Context, b wire.Build, emit func(file string, piece []byte) error) wire.Built {
+	out, args := agent.Output(b.Args)
+	if len(args) == 0 || args[0] != "build" || out == "" {
+		return refuse("in a virtual machine go can do nothing but `go build -o FILE`: the host does it")
+	}
+	if !r.Within(b.Dir) {
+		return refuse("in a virtual machine go works inside the repository only")
+	}
+	dir, err := os.MkdirTemp("", "groundup-vm-build-")
+	if err != nil {
+		return refuse(err.Error())
+	}
+	defer os.RemoveAll(dir)
+
+	var stdout, stderr bytes.Buffer
+	cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-o", dir + "/"}, args[1:]...)...)
+	cmd.Dir, cmd.Env = b.Dir, append(os.Environ(), b.Env...)
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err = cmd.Run()
+	built := wire.Built{Stdout: stdout.String(), Stderr: stderr.String()}
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit):
+		built.Code = exit.ExitCode()
+		return built
+	case err != nil:
+		return refuse(err.Error())
+	}
+	if err := emitAll(dir, emit); err != nil {
+		return refuse(err.Error())
+	}
+	return built
+}
+
+func refuse(why string) wire.Built { return wire.Built{Code: 1, Stderr: why + "\n"} }
+
+func emitAll(dir string, emit func(file string, piece []byte) error) error {
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range files {
+		if err := emitFile(filepath.Join(dir, e.Name()), emit); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func emitFile(path string, emit func(file string, piece []byte) error) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	piece := make([]byte, 256<<10)
+	for {
+		n, err := f.Read(piece)
+		if errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		if err := emit(filepath.Base(path), piece[:n]); err != nil {
+			return err
+		}
+	}
+}
