@@ -25,7 +25,7 @@ func Critest() []Recipe {
 		// critest looks for a process named nginx whose command line has the
 		// words "master process", and for its pid file.
 		webserver("critest-nginx", e2e+"nginx:1.14-2", "nginx", "-name", "nginx: master process", "-port", "80", "-pid-file", "/var/run/nginx.pid"),
-		webserver("critest-hostnet-nginx", staging+"hostnet-nginx-"+runtime.GOARCH, "nginx", "-name", "nginx", "-port", "12003"),
+		webserver("critest-hostnet-nginx", staging+"hostnet-nginx-"+runtime.GOARCH+":latest", "nginx", "-name", "nginx", "-port", "12003"),
 		webserver("critest-httpd", e2e+"httpd:2.4.39-4", "httpd", "-name", "httpd", "-port", "80"),
 		{
 			Name: "critest-nonewprivs", Tags: []string{e2e + "nonewprivs:1.3"}, Files: base(),
