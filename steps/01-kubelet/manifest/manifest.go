@@ -115,7 +115,11 @@ func (d document) decode(file string) ([]Decoded, error) {
 	if err != nil {
 		return fail(at.line(""), "", err.Error())
 	}
-	asJSON, err := yaml.YAMLToJSONStrict(d.text)
+	if len(*at.twice) > 0 {
+		path := (*at.twice)[0]
+		return fail(at.line(path), path, "duplicate field")
+	}
+	asJSON, err := yaml.YAMLToJSON(d.text)
 	if err != nil {
 		line, message := lineOf(err)
 		return fail(d.line+line-1, "", message)

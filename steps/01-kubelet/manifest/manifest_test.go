@@ -26,6 +26,7 @@ func TestDecodeFindsEveryPod(t *testing.T) {
 		{"JSON", `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"web"},"spec":{"containers":[{"name":"web","image":"web:v1"}]}}`, 1},
 		{"a list", "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: []}}\n- {apiVersion: v1, kind: Pod, metadata: {name: b}, spec: {containers: []}}\n", 2},
 		{"an anchor", "apiVersion: v1\nkind: Pod\nmetadata: &m {name: web}\nspec: {containers: [{name: web, image: x}], nodeSelector: *m}\n", 1},
+		{"a merge that is overridden", "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec:\n  containers:\n  - &c {name: a, image: x}\n  - {<<: *c, name: b}\n", 1},
 		{"nothing", "", 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -42,8 +43,8 @@ func TestDecodeNamesFileLineAndField(t *testing.T) {
 		{"unknown field", strings.Replace(good, "image:", "imgae:", 1), "web.yaml:7: spec.containers[0].imgae: unknown field"},
 		{"in the second document", good + "---\n" + strings.Replace(good, "  - name: web", "  - name: web\n    nmae: x", 1), "web.yaml:15: spec.containers[0].nmae: unknown field"},
 		{"in a list", "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Pod\n  spec:\n    containres: []\n", "web.yaml:7: spec.containres: unknown field"},
-		{"duplicate field", good + "    image: web:v2\n", `web.yaml:8: key "image" already set in map`},
-		{"duplicate field in JSON", `{"apiVersion":"v1","kind":"Pod","kind":"Pod"}`, `web.yaml:1: key "kind" already set in map`},
+		{"duplicate field", good + "    image: web:v2\n", "web.yaml:8: spec.containers[0].image: duplicate field"},
+		{"duplicate field in JSON", `{"apiVersion":"v1","kind":"Pod","kind":"Pod"}`, "web.yaml:1: kind: duplicate field"},
 		{"wrong type", strings.Replace(good, "image: web:v1", "image: [web]", 1), "web.yaml:7: spec.containers[0].image: got an array, want string"},
 		{"cut in the middle", good[:len(good)-20] + "\n  na", "web.yaml:7: could not find expected ':'"},
 		{"tabs", "apiVersion: v1\n\tkind: Pod\n", "web.yaml:2: found a tab character that violates indentation"},

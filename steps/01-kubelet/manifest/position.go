@@ -14,13 +14,14 @@ import (
 // A position knows on which line each field of a document stands.
 type position struct {
 	lines map[string]int // by path, "" being the document
+	twice *[]string      // paths of fields that are there more than once
 	base  string         // put before the paths that are asked for
 }
 
 // positions reads the lines of a document's fields. The result is good for the
 // document as a whole even when there is an error.
 func positions(d document) (position, error) {
-	p := position{lines: map[string]int{"": d.line}}
+	p := position{lines: map[string]int{"": d.line}, twice: &[]string{}}
 	in := yaml.NewDecoder(bytes.NewReader(d.text))
 	var root yaml.Node
 	if err := in.Decode(&root); err != nil && !errors.Is(err, io.EOF) {
@@ -48,6 +49,9 @@ func (p position) add(n *yaml.Node, path string, offset, depth int) {
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			key := n.Content[i]
 			child := strings.TrimPrefix(path+"."+key.Value, ".")
+			if _, before := p.lines[child]; before {
+				*p.twice = append(*p.twice, child)
+			}
 			p.lines[child] = offset + key.Line
 			p.add(n.Content[i+1], child, offset, depth+1)
 		}
@@ -62,7 +66,7 @@ func (p position) add(n *yaml.Node, path string, offset, depth int) {
 
 // below returns the positions of a part of the document.
 func (p position) below(path string) position {
-	return position{p.lines, strings.TrimPrefix(p.base+"."+path, ".")}
+	return position{p.lines, p.twice, strings.TrimPrefix(p.base+"."+path, ".")}
 }
 
 // line returns the line of a field, or of the nearest one around it that is there.
