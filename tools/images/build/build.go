@@ -29,9 +29,9 @@ const Module = "github.com/k8s-groundup/groundup/tools/images"
 type Recipe struct {
 	Name     string // of the archive: web for web.tar
 	Tags     []string
-	Files    []File // the first layer: what images share
-	Programs []Program
-	Extra    []File // in the layer of the programs
+	Files    []File    // the first layer: what images share
+	Programs []Program // the second layer
+	Extra    []File    // the last layer: what is the image's own
 	Config   v1.Config
 }
 
@@ -51,7 +51,7 @@ type Builder struct {
 
 // Image makes the image of a recipe.
 func (b *Builder) Image(ctx context.Context, r Recipe) (v1.Image, error) {
-	files := append([]File(nil), r.Extra...)
+	var files []File
 	for _, p := range r.Programs {
 		more, err := b.program(ctx, p)
 		if err != nil {
@@ -63,7 +63,7 @@ func (b *Builder) Image(ctx context.Context, r Recipe) (v1.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	img, err := assemble(r.Config, arch, r.Files, files)
+	img, err := assemble(r.Config, arch, r.Files, files, r.Extra)
 	if err != nil {
 		return nil, fmt.Errorf("image %s: %w", r.Name, err)
 	}

@@ -81,10 +81,9 @@ func predefinedGroup() Recipe {
 
 // marker is an image that only has to differ from the others.
 func marker(name string, tags ...string) Recipe {
-	return Recipe{
+	return toolbox(Recipe{
 		Name: "critest-image-" + name, Tags: tags,
-		Files:  base(),
 		Extra:  []File{{Path: "/" + name, Mode: 0o644, Content: []byte(name + "\n")}},
 		Config: v1.Config{Cmd: []string{"sh"}},
-	}
+	})
 }
