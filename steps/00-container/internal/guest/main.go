@@ -31,10 +31,12 @@ func run(what string, args []string) error {
 	case "pause": // until SIGTERM, which ends it with status 0
 		signals := make(chan os.Signal, 1)
 		signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+		fmt.Println("ready")
 		<-signals
 	case "stubborn": // until SIGKILL
 		signal.Ignore(syscall.SIGTERM)
-		select {}
+		fmt.Println("ready")
+		time.Sleep(1 << 62)
 	case "exit":
 		code, err := strconv.Atoi(args[0])
 		if err != nil {

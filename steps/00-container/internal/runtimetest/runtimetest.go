@@ -146,8 +146,10 @@ func Config(t testing.TB) cri.Config {
 	NeedRoot(t)
 	bin := Binaries(t)
 	root := t.TempDir()
-	if err := os.Chmod(root, 0o711); err != nil {
-		t.Fatal(err)
+	for _, dir := range []string{root, filepath.Dir(root)} { // for users of a user namespace
+		if err := os.Chmod(dir, 0o711); err != nil {
+			t.Fatal(err)
+		}
 	}
 	conf := cri.Config{
 		Root:         filepath.Join(root, "root"),

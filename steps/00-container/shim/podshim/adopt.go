@@ -28,19 +28,43 @@ func (s *Server) adopt(p state.Process) error {
 	if err != nil {
 		return err
 	}
+	var over []*member
 	for _, dir := range dirs {
-		s.adoptContainer(s.member(filepath.Base(dir)))
+		k := s.member(filepath.Base(dir))
+		if k.readExit() {
+			over = append(over, k)
+			continue
+		}
+		s.adoptContainer(k)
+	}
+	for _, k := range over {
+		s.tidy(k)
 	}
 	return nil
 }
 
-func (s *Server) adoptContainer(k *member) {
+// readExit reports whether the container has ended, as far as is on record.
+func (k *member) readExit() bool {
 	var exit state.Exit
-	if err := state.Read(k.path("exit.json"), &exit); err == nil {
-		k.exit = &exit
-		close(k.done)
-		return
+	if err := state.Read(k.path("exit.json"), &exit); err != nil {
+		return false
 	}
+	k.exit = &exit
+	close(k.done)
+	return true
+}
+
+// tidy finishes the undoing of a container that has ended. Its place on the
+// rack may be another's by now.
+func (s *Server) tidy(k *member) {
+	var started state.Started
+	if err := state.Read(k.path("started.json"), &started); err == nil && !s.usesIndex(started.Slot) {
+		k.index = started.Slot
+	}
+	k.undo()
+}
+
+func (s *Server) adoptContainer(k *member) {
 	var started state.Started
 	if err := state.Read(k.path("started.json"), &started); err != nil {
 		s.discard(k)
@@ -80,7 +104,6 @@ func (s *Server) lost(k *member, started state.Started) {
 	if k.c != nil {
 		logError("destroy", k.c.Destroy(), "container", k.id)
 	}
-	k.undo()
 	k.finish(state.Exit{Code: 255, Reason: "Unknown", Message: "the pod's shim and its pause process died while the container ran", At: time.Now()})
 }
 
@@ -102,6 +125,5 @@ func (s *Server) discard(k *member) {
 		logError("remove cgroup", container.RemoveCgroup(&spec), "container", k.id)
 	}
 	os.RemoveAll(filepath.Join(s.oci(), k.id))
-	k.undo()
 	k.finish(state.Exit{Code: 128, Reason: "StartError", Message: "the shim died while it started the container", At: time.Now()})
 }

@@ -59,7 +59,6 @@ func (s *Server) start(c shim.Conn, id string) error {
 		return fmt.Errorf("container %s has been started already", id)
 	}
 	if err := s.kids.starts(k.start); err != nil {
-		k.undo()
 		k.finish(state.Exit{Code: 128, Reason: "StartError", Message: err.Error(), At: time.Now()})
 		return err
 	}
@@ -185,7 +184,6 @@ func (k *member) await() {
 	if exit.OOM && exit.Reason == "" {
 		exit.Reason = "OOMKilled"
 	}
-	k.undo()
 	k.finish(exit)
 	k.s.kids.ended(k.pid)
 }
@@ -236,9 +234,12 @@ func (k *member) undo() {
 	logError("unmount", overlay.Unmount(filepath.Join(k.dir, "rootfs")), "container", k.id)
 }
 
-// finish tells everybody that the container has ended.
+// finish puts on record how the container ended, then takes away what was made
+// for it, and then tells everybody. In this order: a shim that is killed in
+// between leaves things to take away, but never an end that nobody knows.
 func (k *member) finish(exit state.Exit) {
 	logError("record exit", state.Write(k.path("exit.json"), exit), "container", k.id)
+	k.undo()
 	k.mu.Lock()
 	k.exit = &exit
 	k.mu.Unlock()
@@ -262,21 +263,30 @@ func (k *member) isRunning() bool {
 	return k.pid != 0 && k.exit == nil
 }
 
-// freeIndex is a place on the rack that no running container has.
+// freeIndex is a place on the rack that no container has that has not ended.
 func (s *Server) freeIndex() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	used := map[int]bool{}
-	for _, k := range s.members {
-		if k.index >= 0 && k.exit == nil {
-			used[k.index] = true
-		}
-	}
 	i := 0
-	for used[i] {
+	for s.usesIndex(i) {
 		i++
 	}
 	return i
+}
+
+func (s *Server) usesIndex(i int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, k := range s.members {
+		if k.index == i && !k.hasEnded() {
+			return true
+		}
+	}
+	return false
+}
+
+func (k *member) hasEnded() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.exit != nil
 }
 
 // oci is where libcontainer keeps its state.
