@@ -70,6 +70,10 @@ func (u *unsupported) pod(p *field.Path, s *corev1.PodSpec) {
 	u.when(s.Overhead != nil, p, "overhead", "has no effect: this runtime's sandboxes are not virtual machines")
 	u.when(s.Resources != nil, p, "resources", "has no effect: set the resources of the containers")
 	u.when(s.RuntimeClassName != nil && *s.RuntimeClassName != "", p, "runtimeClassName", "is not supported: the pod will be refused")
+	if d := s.DNSConfig; d != nil {
+		u.when(len(d.Nameservers) > maxServers, p.Child("dnsConfig"), "nameservers", "only three are used, those of the dnsPolicy first")
+		u.when(len(d.Searches) > maxSearches, p.Child("dnsConfig"), "searches", "only 32 are used, those of the dnsPolicy first")
+	}
 	if sc := s.SecurityContext; sc != nil {
 		u.when(sc.WindowsOptions != nil, p.Child("securityContext"), "windowsOptions", "has no effect on Linux")
 		u.when(sc.SELinuxChangePolicy != nil, p.Child("securityContext"), "seLinuxChangePolicy", "has no effect: volumes are not relabelled")

@@ -29,6 +29,57 @@ var honoured = map[reflect.Type]string{
 	reflect.TypeFor[corev1.ResourceRequirements](): `limits requests`,
 	reflect.TypeFor[corev1.VolumeSource]():         `hostPath emptyDir downwardAPI projected`,
 	reflect.TypeFor[corev1.VolumeProjection]():     `downwardAPI`,
+
+	// Of these there is nothing to report: all is honoured.
+	reflect.TypeFor[corev1.Probe](): `initialDelaySeconds timeoutSeconds periodSeconds successThreshold failureThreshold
+		terminationGracePeriodSeconds`,
+	reflect.TypeFor[corev1.ProbeHandler]():            `exec httpGet tcpSocket grpc`,
+	reflect.TypeFor[corev1.ExecAction]():              `command`,
+	reflect.TypeFor[corev1.HTTPGetAction]():           `path port host scheme httpHeaders protocol`,
+	reflect.TypeFor[corev1.TCPSocketAction]():         `port host`,
+	reflect.TypeFor[corev1.GRPCAction]():              `port service mode`,
+	reflect.TypeFor[corev1.Lifecycle]():               `postStart preStop stopSignal`,
+	reflect.TypeFor[corev1.LifecycleHandler]():        `exec httpGet tcpSocket sleep`,
+	reflect.TypeFor[corev1.ContainerPort]():           `name hostPort containerPort protocol hostIP`,
+	reflect.TypeFor[corev1.EnvVar]():                  `name value valueFrom`,
+	reflect.TypeFor[corev1.EnvFromSource]():           `prefix configMapRef secretRef`,
+	reflect.TypeFor[corev1.Capabilities]():            `add drop`,
+	reflect.TypeFor[corev1.SeccompProfile]():          `type localhostProfile`,
+	reflect.TypeFor[corev1.EmptyDirVolumeSource]():    `medium sizeLimit mode`,
+	reflect.TypeFor[corev1.HostPathVolumeSource]():    `path type`,
+	reflect.TypeFor[corev1.ProjectedVolumeSource]():   `sources defaultMode defaultUser`,
+	reflect.TypeFor[corev1.DownwardAPIVolumeFile]():   `path fieldRef resourceFieldRef mode user`,
+	reflect.TypeFor[corev1.DownwardAPIProjection]():   `items`,
+	reflect.TypeFor[corev1.PodDNSConfig]():            `nameservers searches options`,
+	reflect.TypeFor[corev1.ContainerRestartRule]():    `action exitCodes`,
+	reflect.TypeFor[corev1.ResourceFieldSelector]():   `containerName resource divisor`,
+	reflect.TypeFor[corev1.DownwardAPIVolumeSource](): `items defaultMode defaultUser`,
+}
+
+func TestTheAPIHasNoFieldThatNobodyHasLookedAt(t *testing.T) {
+	for typ, names := range honoured {
+		ours := strings.Fields(names)
+		for i := range typ.NumField() {
+			name, _, _ := strings.Cut(typ.Field(i).Tag.Get("json"), ",")
+			if name == "" { // an embedded type, which has its own line
+				continue
+			}
+			if !slices.Contains(ours, name) && !reportedTypes[typ] {
+				t.Errorf("%s.%s is new: honour it, or report it", typ.Name(), name)
+			}
+			ours = slices.DeleteFunc(ours, func(s string) bool { return s == name })
+		}
+		if len(ours) > 0 {
+			t.Errorf("%s has no fields %q any more", typ.Name(), ours)
+		}
+	}
+}
+
+// reportedTypes are those that TestEveryFieldIsHonouredOrReported looks at.
+var reportedTypes = map[reflect.Type]bool{
+	reflect.TypeFor[corev1.PodSpec](): true, reflect.TypeFor[corev1.Container](): true, reflect.TypeFor[corev1.PodSecurityContext](): true,
+	reflect.TypeFor[corev1.SecurityContext](): true, reflect.TypeFor[corev1.VolumeMount](): true, reflect.TypeFor[corev1.EnvVarSource](): true,
+	reflect.TypeFor[corev1.ResourceRequirements](): true, reflect.TypeFor[corev1.VolumeSource](): true, reflect.TypeFor[corev1.VolumeProjection](): true,
 }
 
 func TestEveryFieldIsHonouredOrReported(t *testing.T) {

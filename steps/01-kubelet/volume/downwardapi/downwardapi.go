@@ -39,11 +39,11 @@ func (Plugin) ReadOnly() bool { return true }
 
 // SetUp implements volume.Plugin.
 func (p Plugin) SetUp(_ context.Context, pod *corev1.Pod, v *corev1.Volume, dir string) (string, error) {
-	mode := corev1.DownwardAPIVolumeSourceDefaultMode
+	defaults := generated.Defaults{Mode: corev1.DownwardAPIVolumeSourceDefaultMode, User: v.DownwardAPI.DefaultUser}
 	if m := v.DownwardAPI.DefaultMode; m != nil {
-		mode = *m
+		defaults.Mode = *m
 	}
-	files, err := Files(pod, v.DownwardAPI.Items, mode, p.Allocatable)
+	files, err := Files(pod, v.DownwardAPI.Items, defaults, p.Allocatable)
 	if err != nil {
 		return "", err
 	}
@@ -54,7 +54,7 @@ func (p Plugin) SetUp(_ context.Context, pod *corev1.Pod, v *corev1.Volume, dir 
 func (Plugin) TearDown(_ context.Context, dir string) error { return volume.Remove(dir) }
 
 // Files returns what the items ask for, by path.
-func Files(pod *corev1.Pod, items []corev1.DownwardAPIVolumeFile, defaultMode int32, allocatable corev1.ResourceList) (map[string]generated.File, error) {
+func Files(pod *corev1.Pod, items []corev1.DownwardAPIVolumeFile, defaults generated.Defaults, allocatable corev1.ResourceList) (map[string]generated.File, error) {
 	files := make(map[string]generated.File, len(items))
 	for i := range items {
 		item := &items[i]
@@ -62,14 +62,10 @@ func Files(pod *corev1.Pod, items []corev1.DownwardAPIVolumeFile, defaultMode in
 		if err != nil {
 			return nil, fmt.Errorf("downwardAPI file %q: %w", item.Path, err)
 		}
-		f := generated.File{Data: []byte(value), Mode: defaultMode}
-		if item.Mode != nil {
-			f.Mode = *item.Mode
-		}
 		if _, twice := files[item.Path]; twice {
 			return nil, fmt.Errorf("downwardAPI file %q: two items have the same path", item.Path)
 		}
-		files[item.Path] = f
+		files[item.Path] = defaults.File([]byte(value), item.Mode, item.User)
 	}
 	return files, nil
 }

@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
+	"github.com/k8s-groundup/groundup/steps/01-kubelet/volume/generated"
 	"github.com/k8s-groundup/groundup/steps/01-kubelet/volume/volumetest"
 )
 
@@ -44,7 +45,7 @@ func TestFiles(t *testing.T) {
 			if err := yaml.UnmarshalStrict([]byte(tt.items), &items); err != nil {
 				t.Fatal(err)
 			}
-			files, err := Files(pod, items, 0o644, corev1.ResourceList{"cpu": resource.MustParse("4")})
+			files, err := Files(pod, items, generated.Defaults{Mode: 0o644}, corev1.ResourceList{"cpu": resource.MustParse("4")})
 			if tt.err != "" {
 				if err == nil || !strings.Contains(err.Error(), tt.err) {
 					t.Errorf("got %v, want %s", err, tt.err)

@@ -41,7 +41,26 @@ const (
 // A File is the content of one file.
 type File struct {
 	Data []byte
-	Mode int32 // permission bits
+	Mode int32  // permission bits
+	User *int64 // that owns it; nil for root
+}
+
+// Defaults are what holds for the files of a volume that do not say otherwise.
+type Defaults struct {
+	Mode int32
+	User *int64
+}
+
+// File returns a file with its own mode and user, where it has them.
+func (d Defaults) File(data []byte, mode *int32, user *int64) File {
+	f := File{Data: data, Mode: d.Mode, User: d.User}
+	if mode != nil {
+		f.Mode = *mode
+	}
+	if user != nil {
+		f.User = user
+	}
+	return f
 }
 
 // SetUp brings files, by relative path, to the volume at dir, mounting it first
@@ -126,7 +145,7 @@ func (w writer) replace() (name string, err error) {
 	if err := w.root.Mkdir(name, 0o755); err != nil {
 		return "", err
 	}
-	if err := w.own(name, 0o755|os.ModeDir); err != nil {
+	if err := w.own(name, nil, 0o755|os.ModeDir); err != nil {
 		return "", err
 	}
 	for path, f := range w.files {
@@ -149,7 +168,7 @@ func (w writer) writeFile(dir, path string, f File) error {
 		if err := w.root.MkdirAll(p, 0o755); err != nil {
 			return err
 		}
-		if err := w.own(p, 0o755|os.ModeDir); err != nil {
+		if err := w.own(p, nil, 0o755|os.ModeDir); err != nil {
 			return err
 		}
 	}
@@ -157,7 +176,7 @@ func (w writer) writeFile(dir, path string, f File) error {
 	if err := w.root.WriteFile(full, f.Data, 0o600); err != nil {
 		return err
 	}
-	return w.own(full, w.mode(f))
+	return w.own(full, f.User, w.mode(f))
 }
 
 func (w writer) mode(f File) os.FileMode {
@@ -169,14 +188,23 @@ func (w writer) mode(f File) os.FileMode {
 }
 
 // own sets the owner before the mode: chown takes set-id bits away.
-func (w writer) own(path string, mode os.FileMode) error {
+func (w writer) own(path string, user *int64, mode os.FileMode) error {
 	if w.group != nil {
-		if err := w.root.Chown(path, -1, int(*w.group)); err != nil {
-			return err
-		}
 		mode = volume.GroupMode(mode, true)
 	}
+	if user != nil || w.group != nil {
+		if err := w.root.Chown(path, idOr(user, -1), idOr(w.group, -1)); err != nil {
+			return err
+		}
+	}
 	return w.root.Chmod(path, mode&^os.ModeDir)
+}
+
+func idOr(id *int64, otherwise int) int {
+	if id == nil {
+		return otherwise
+	}
+	return int(*id)
 }
 
 // same says whether a directory holds exactly the files.
@@ -206,7 +234,7 @@ func (w writer) sameFile(path string, f File) bool {
 		return false
 	}
 	st, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || w.group != nil && int64(st.Gid) != *w.group {
+	if !ok || int(st.Gid) != idOr(w.group, os.Getegid()) || int(st.Uid) != idOr(f.User, os.Geteuid()) {
 		return false
 	}
 	data, err := w.root.ReadFile(path)

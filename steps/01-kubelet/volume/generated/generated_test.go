@@ -67,7 +67,7 @@ func equal(t *testing.T, got []string, want ...string) {
 
 func TestWriteAndUpdate(t *testing.T) {
 	dir := t.TempDir()
-	write(t, dir, map[string]File{"labels": {[]byte("a"), 0o644}, "deep/er/x": {[]byte("b"), 0o400}, "deep/y": {[]byte("c"), 0o600}})
+	write(t, dir, map[string]File{"labels": {Data: []byte("a"), Mode: 0o644}, "deep/er/x": {Data: []byte("b"), Mode: 0o400}, "deep/y": {Data: []byte("c"), Mode: 0o600}})
 	equal(t, show(t, dir), "deep/er/x 400 b", "deep/y 600 c", "labels 644 a")
 
 	data := filepath.Join(dir, dataLink)
@@ -75,23 +75,23 @@ func TestWriteAndUpdate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	write(t, dir, map[string]File{"labels": {[]byte("a"), 0o644}, "deep/er/x": {[]byte("b"), 0o400}, "deep/y": {[]byte("c"), 0o600}})
+	write(t, dir, map[string]File{"labels": {Data: []byte("a"), Mode: 0o644}, "deep/er/x": {Data: []byte("b"), Mode: 0o400}, "deep/y": {Data: []byte("c"), Mode: 0o600}})
 	if again, _ := os.Readlink(data); again != first {
 		t.Error("the same content was written again")
 	}
-	write(t, dir, map[string]File{"labels": {[]byte("A"), 0o644}, "new": {nil, 0o644}})
+	write(t, dir, map[string]File{"labels": {Data: []byte("A"), Mode: 0o644}, "new": {Mode: 0o644}})
 	equal(t, show(t, dir), "labels 644 A", "new 644 ")
 	if _, err := os.Stat(filepath.Join(dir, first)); !os.IsNotExist(err) {
 		t.Errorf("the directory of before: got %v, want it gone", err)
 	}
-	write(t, dir, map[string]File{"labels": {[]byte("A"), 0o600}, "new": {nil, 0o644}})
+	write(t, dir, map[string]File{"labels": {Data: []byte("A"), Mode: 0o600}, "new": {Mode: 0o644}})
 	equal(t, show(t, dir), "labels 600 A", "new 644 ")
 	write(t, dir, nil)
 	equal(t, show(t, dir))
 }
 
 func TestWriteRepairsAnUpdateThatWasCutShort(t *testing.T) {
-	files := map[string]File{"a": {[]byte("1"), 0o644}, "b": {[]byte("2"), 0o644}}
+	files := map[string]File{"a": {Data: []byte("1"), Mode: 0o644}, "b": {Data: []byte("2"), Mode: 0o644}}
 	for _, tt := range []struct {
 		name string
 		harm func(dir string) error
@@ -124,7 +124,7 @@ func TestWriteRepairsAnUpdateThatWasCutShort(t *testing.T) {
 func TestAReaderSeesAllOrNothingOfAnUpdate(t *testing.T) {
 	dir := t.TempDir()
 	content := func(i int) map[string]File {
-		v := File{[]byte(fmt.Sprint(i)), 0o644}
+		v := File{Data: []byte(fmt.Sprint(i)), Mode: 0o644}
 		return map[string]File{"a": v, "b": v}
 	}
 	write(t, dir, content(0))
@@ -166,7 +166,7 @@ func TestTheGroupCanRead(t *testing.T) {
 		t.Skip("needs root, to change owners")
 	}
 	dir, group := t.TempDir(), int64(4000)
-	if err := Write(dir, map[string]File{"d/secret": {[]byte("x"), 0o400}}, &group); err != nil {
+	if err := Write(dir, map[string]File{"d/secret": {Data: []byte("x"), Mode: 0o400}}, &group); err != nil {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]string{"d": "dgrwxr-xr-x 4000", "d/secret": "-r--r----- 4000"} {
@@ -177,6 +177,28 @@ func TestTheGroupCanRead(t *testing.T) {
 		if got := fmt.Sprint(info.Mode(), " ", info.Sys().(*syscall.Stat_t).Gid); got != want {
 			t.Errorf("%s: got %s, want %s", path, got, want)
 		}
+	}
+}
+
+func TestTheUserOwnsTheFile(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to change owners")
+	}
+	dir, user, other := t.TempDir(), int64(1000), int64(1001)
+	defaults := Defaults{Mode: 0o400, User: &user}
+	write(t, dir, map[string]File{"a": defaults.File(nil, nil, nil), "b": defaults.File(nil, nil, &other), "c": {Mode: 0o400}})
+	for name, want := range map[string]uint32{"a": 1000, "b": 1001, "c": 0} {
+		info, err := os.Stat(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := info.Sys().(*syscall.Stat_t).Uid; got != want {
+			t.Errorf("%s: got %d, want %d", name, got, want)
+		}
+	}
+	write(t, dir, map[string]File{"a": {Mode: 0o400}})
+	if info, err := os.Stat(filepath.Join(dir, "a")); err != nil || info.Sys().(*syscall.Stat_t).Uid != 0 {
+		t.Errorf("after a change of owner: got %v, %v", info, err)
 	}
 }
 
@@ -206,7 +228,7 @@ func FuzzPath(f *testing.F) {
 		if err := os.Mkdir(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := Write(dir, map[string]File{path: {[]byte("x"), 0o644}}, nil); err != nil {
+		if err := Write(dir, map[string]File{path: {Data: []byte("x"), Mode: 0o644}}, nil); err != nil {
 			t.Fatalf("%q passed the check: %v", path, err)
 		}
 		if data, err := os.ReadFile(filepath.Join(dir, path)); err != nil || string(data) != "x" {

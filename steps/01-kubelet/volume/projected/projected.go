@@ -23,9 +23,9 @@ type Source interface {
 	Supports(p *corev1.VolumeProjection) bool
 
 	// Files returns the projection's files by relative path. Those without a
-	// mode of their own get defaultMode. Something optional that does not
+	// mode or user of their own get the defaults. Something optional that does not
 	// exist has no files.
-	Files(ctx context.Context, pod *corev1.Pod, p *corev1.VolumeProjection, defaultMode int32) (map[string]generated.File, error)
+	Files(ctx context.Context, pod *corev1.Pod, p *corev1.VolumeProjection, defaults generated.Defaults) (map[string]generated.File, error)
 }
 
 // A Plugin writes the files of its sources.
@@ -52,13 +52,13 @@ func (Plugin) TearDown(_ context.Context, dir string) error { return volume.Remo
 
 // SetUp implements volume.Plugin.
 func (p Plugin) SetUp(ctx context.Context, pod *corev1.Pod, v *corev1.Volume, dir string) (string, error) {
-	mode := corev1.ProjectedVolumeSourceDefaultMode
+	defaults := generated.Defaults{Mode: corev1.ProjectedVolumeSourceDefaultMode, User: v.Projected.DefaultUser}
 	if m := v.Projected.DefaultMode; m != nil {
-		mode = *m
+		defaults.Mode = *m
 	}
 	all := map[string]generated.File{}
 	for i := range v.Projected.Sources {
-		files, err := p.files(ctx, pod, &v.Projected.Sources[i], mode)
+		files, err := p.files(ctx, pod, &v.Projected.Sources[i], defaults)
 		if err != nil {
 			return "", fmt.Errorf("projected source %d: %w", i, err)
 		}
@@ -72,10 +72,10 @@ func (p Plugin) SetUp(ctx context.Context, pod *corev1.Pod, v *corev1.Volume, di
 	return dir, generated.SetUp(dir, all, volume.FSGroup(pod))
 }
 
-func (p Plugin) files(ctx context.Context, pod *corev1.Pod, s *corev1.VolumeProjection, mode int32) (map[string]generated.File, error) {
+func (p Plugin) files(ctx context.Context, pod *corev1.Pod, s *corev1.VolumeProjection, defaults generated.Defaults) (map[string]generated.File, error) {
 	for _, source := range p.Sources {
 		if source.Supports(s) {
-			return source.Files(ctx, pod, s, mode)
+			return source.Files(ctx, pod, s, defaults)
 		}
 	}
 	kind, optional := describe(s)
@@ -115,6 +115,6 @@ var _ Source = DownwardAPI{}
 func (DownwardAPI) Supports(p *corev1.VolumeProjection) bool { return p.DownwardAPI != nil }
 
 // Files implements Source.
-func (d DownwardAPI) Files(_ context.Context, pod *corev1.Pod, p *corev1.VolumeProjection, mode int32) (map[string]generated.File, error) {
-	return downwardapi.Files(pod, p.DownwardAPI.Items, mode, d.Allocatable)
+func (d DownwardAPI) Files(_ context.Context, pod *corev1.Pod, p *corev1.VolumeProjection, defaults generated.Defaults) (map[string]generated.File, error) {
+	return downwardapi.Files(pod, p.DownwardAPI.Items, defaults, d.Allocatable)
 }

@@ -38,8 +38,8 @@ type tokens struct{}
 
 func (tokens) Supports(p *corev1.VolumeProjection) bool { return p.ServiceAccountToken != nil }
 
-func (tokens) Files(_ context.Context, _ *corev1.Pod, p *corev1.VolumeProjection, mode int32) (map[string]generated.File, error) {
-	return map[string]generated.File{p.ServiceAccountToken.Path: {Data: []byte("secret"), Mode: mode}}, nil
+func (tokens) Files(_ context.Context, _ *corev1.Pod, p *corev1.VolumeProjection, defaults generated.Defaults) (map[string]generated.File, error) {
+	return map[string]generated.File{p.ServiceAccountToken.Path: defaults.File([]byte("secret"), nil, nil)}, nil
 }
 
 func TestSources(t *testing.T) {
