@@ -141,7 +141,7 @@ type Kubelet struct {
 // Run runs the node's pods until ctx is done, or a source fails for good. The
 // pods go on without it: a kubelet that ends, however it ends, stops nothing.
 func (k *Kubelet) Run(ctx context.Context) error {
-	if err := k.start(ctx); err != nil {
+	if err := k.Adopt(ctx); err != nil {
 		return err
 	}
 	ctx, stop := context.WithCancel(ctx)
@@ -192,9 +192,13 @@ func (k *Kubelet) subscribe(ctx context.Context) <-chan *runtimeapi.ContainerEve
 	return nil
 }
 
-// start adopts what an earlier kubelet has left in the runtime: each pod gets a
-// worker, which waits to be told whether a source still wants the pod.
-func (k *Kubelet) start(ctx context.Context) error {
+// Adopt takes over what an earlier kubelet has left in the runtime: each pod gets
+// a worker, which waits to be told whether a source still wants the pod. Run does
+// this first; who answers questions about pods before it runs calls it before.
+func (k *Kubelet) Adopt(ctx context.Context) error {
+	if k.workers != nil {
+		return nil
+	}
 	k.Relist, k.Resync = orDefault(k.Relist, time.Second), orDefault(k.Resync, time.Minute)
 	k.Restart = orDefault(k.Restart, backoff.Default)
 	v, err := k.Runtime.Version(ctx, &runtimeapi.VersionRequest{Version: "0.1.0"})

@@ -135,6 +135,10 @@ func run(ctx context.Context, args []string) error {
 		Orphans: []gc.Orphans{volumes.RemoveOrphans, gc.Cgroups(cgroups.RemoveOrphans)},
 		PodsDir: filepath.Join(flags.RootDir, "pods"), LogsDir: conf.PodLogsDir, Log: log}
 
+	if err := k.Adopt(ctx); err != nil {
+		return err
+	}
+
 	// Its answers to others.
 	tls, err := serving.TLS(conf, flags, node)
 	if err != nil {
