@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 	"k8s.io/cri-streaming/pkg/streaming"
@@ -155,45 +156,43 @@ func (s *Server) routes() *http.ServeMux {
 // closes both. Streams that are open then are cut; Run returns when the last
 // one has ended.
 func (s *Server) Run(ctx context.Context, l, readOnly net.Listener) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return s.serve(ctx, l, s.handler, s.conf.TLS) })
+	if readOnly != nil {
+		group.Go(func() error { return s.serve(ctx, readOnly, s.readOnly, nil) })
+	}
+	return group.Wait()
+}
+
+func (s *Server) serve(ctx context.Context, l net.Listener, h http.Handler, conf *tls.Config) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var handlers sync.RWMutex // every handler holds it for reading
-	var serving sync.WaitGroup
-	errs := make(chan error, 2)
-	serve := func(l net.Listener, h http.Handler, conf *tls.Config) {
-		open := &connections{Listener: l}
-		srv := &http.Server{
-			Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				handlers.RLock()
-				defer handlers.RUnlock()
-				h.ServeHTTP(w, r)
-			}),
-			TLSConfig:         conf,
-			BaseContext:       func(net.Listener) context.Context { return ctx },
-			ReadHeaderTimeout: 30 * time.Second,
-			IdleTimeout:       90 * time.Second,
-			ErrorLog:          slog.NewLogLogger(s.conf.Log.Handler(), slog.LevelDebug),
-		}
-		context.AfterFunc(ctx, func() {
-			srv.Close()
-			open.closeAll() // those that were upgraded are not the http.Server's any more
-		})
-		serving.Go(func() {
-			errs <- serveOn(srv, open)
-			cancel()
-		})
+	srv := &http.Server{
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			handlers.RLock()
+			defer handlers.RUnlock()
+			h.ServeHTTP(w, r)
+		}),
+		TLSConfig:         conf,
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ReadHeaderTimeout: 30 * time.Second,
+		IdleTimeout:       90 * time.Second,
+		ErrorLog:          slog.NewLogLogger(s.conf.Log.Handler(), slog.LevelDebug),
 	}
-	serve(l, s.handler, s.conf.TLS)
-	if readOnly != nil {
-		serve(readOnly, s.readOnly, nil)
-	}
-	serving.Wait()
+	open := &connections{Listener: l}
+	context.AfterFunc(ctx, func() {
+		srv.Close()
+		open.closeAll() // those that were upgraded are not the http.Server's any more
+	})
+	err := serveOn(srv, open)
+	cancel()
 	handlers.Lock() // waits for the last
 	defer handlers.Unlock()
-	if err := <-errs; !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve the kubelet API: %w", err)
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
 	}
-	return nil
+	return fmt.Errorf("serve the kubelet API on %s: %w", l.Addr(), err)
 }
 
 func serveOn(srv *http.Server, l net.Listener) error {

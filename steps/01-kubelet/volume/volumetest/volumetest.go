@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -33,6 +34,7 @@ func Main(m *testing.M) {
 	cmd.Env = append(os.Environ(), inside+"=1")
 	// Unshareflags, unlike Cloneflags, makes all mounts private as well.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+	runtime.LockOSThread() // Pdeathsig is about the thread that started it
 	err := cmd.Run()
 	var failed *exec.ExitError
 	if errors.As(err, &failed) {
