@@ -99,17 +99,18 @@ func (c *Cluster) nodePath(n int, parts ...string) string {
 	return c.path(append([]string{"nodes", NodeName(n)}, parts...)...)
 }
 
-// cgroup is where the node's processes are, below the root of every hierarchy. A
-// cluster with another home than the usual one has its own parent, so that
+// CgroupParent is the cgroup that holds the nodes', below the root of every
+// hierarchy. A cluster with another home than the usual one has its own, so that
 // tests and a learner's cluster keep apart.
-func (c *Cluster) cgroup(n int) string {
-	parent := "groundup"
-	if c.Home != DefaultHome {
-		sum := sha256.Sum256([]byte(c.Home))
-		parent += "-" + hex.EncodeToString(sum[:4])
+func (c *Cluster) CgroupParent() string {
+	if c.Home == DefaultHome {
+		return "groundup"
 	}
-	return parent + "/" + NodeName(n)
+	sum := sha256.Sum256([]byte(c.Home))
+	return "groundup-" + hex.EncodeToString(sum[:4])
 }
+
+func (c *Cluster) cgroup(n int) string { return c.CgroupParent() + "/" + NodeName(n) }
 
 // bootNode brings node n to what the spec says: powered on, its files in place,
 // its images imported, its services running, and ready.

@@ -11,13 +11,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/k8s-groundup/groundup/tools/lab/check"
 	"github.com/k8s-groundup/groundup/tools/lab/step"
-	"github.com/k8s-groundup/groundup/tools/lab/thread"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 )
@@ -26,6 +26,10 @@ var (
 	enabled = flag.Bool("e2e", false, "start real clusters (make steps)")
 	rounds  = flag.Int("rounds", 3, "how often to go up and down in the leak test")
 )
+
+// The first thread of the process stays with the main goroutine, so that no test
+// runs on it: what a test does to its thread must end with the test.
+func init() { runtime.LockOSThread() }
 
 // A learner types lab commands on a machine with a network of its own.
 type learner struct {
@@ -48,24 +52,20 @@ func onOwnNetwork(t *testing.T, work func(l learner)) {
 		t.Fatal(err)
 	}
 	home := filepath.Join(t.TempDir(), "home")
-	err = thread.Run(func() error {
-		ns, err := netns.New()
-		if err != nil {
-			return err
-		}
-		defer ns.Close()
-		l := learner{t, repo, home}
-		defer func() {
-			if out, err := l.try("down"); err != nil {
-				l.Errorf("down at the end: %v\n%s", err, out)
-			}
-		}()
-		work(l)
-		return nil
-	})
+	// The thread has changed for good and ends with the test's goroutine.
+	runtime.LockOSThread()
+	ns, err := netns.New()
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer ns.Close()
+	l := learner{t, repo, home}
+	defer func() {
+		if out, err := l.try("down"); err != nil {
+			l.Errorf("down at the end: %v\n%s", err, out)
+		}
+	}()
+	work(l)
 }
 
 func (l learner) command(args ...string) *exec.Cmd {
@@ -131,7 +131,7 @@ func TestSteps(t *testing.T) {
 				if i > 0 {
 					l.failsBefore(name, names[i-1])
 				}
-				before := objects(t)
+				before := l.objects()
 				l.lab("up", name)
 				failed, passed := l.verify(name)
 				if failed != nil {
@@ -139,11 +139,11 @@ func TestSteps(t *testing.T) {
 				}
 				t.Logf("%d checks hold", passed)
 				l.upAgainChangesNothing(name)
-				l.tasks(name)
 				t.Log(strings.TrimSpace(l.lab("read", name, "--record", "--check")))
+				l.tasks(name)
 				if i == 0 { // a cluster that was upgraded has other objects before
 					l.lab("down")
-					compare(t, before, objects(t))
+					compare(t, before, l.objects())
 				}
 			})
 		})
@@ -218,7 +218,7 @@ func (l learner) tasks(name string) {
 func TestUpCanBeInterrupted(t *testing.T) {
 	onOwnNetwork(t, func(l learner) {
 		l.lab("build", "01")
-		before := objects(t)
+		before := l.objects()
 		for round := range *rounds {
 			for _, sig := range []unix.Signal{unix.SIGINT, unix.SIGKILL} {
 				cmd := l.command("up", "01", "--no-build", "--nodes", "2")
@@ -233,7 +233,7 @@ func TestUpCanBeInterrupted(t *testing.T) {
 					l.lab("up", "01", "--no-build")
 				}
 				l.lab("down")
-				if compare(t, before, objects(t)); t.Failed() {
+				if compare(t, before, l.objects()); t.Failed() {
 					t.Fatalf("after signal %v at %s", sig, after)
 				}
 			}
@@ -245,11 +245,11 @@ func TestUpCanBeInterrupted(t *testing.T) {
 func TestNothingLeaks(t *testing.T) {
 	onOwnNetwork(t, func(l learner) {
 		l.lab("build", "01")
-		before := objects(t)
+		before := l.objects()
 		for range *rounds {
 			l.lab("up", "01", "--no-build")
 			l.lab("down")
-			if compare(t, before, objects(t)); t.Failed() {
+			if compare(t, before, l.objects()); t.Failed() {
 				return
 			}
 		}

@@ -1,30 +1,39 @@
 package e2e
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/google/nftables"
+	"github.com/k8s-groundup/groundup/tools/lab/box"
+	"github.com/k8s-groundup/groundup/tools/lab/cluster"
 	"github.com/vishvananda/netlink"
 )
 
-// objects lists what a cluster makes in the kernel, as it is now: mounts,
-// cgroups, interfaces, nft tables, and processes in our cgroups.
-func objects(t *testing.T) map[string]bool {
-	t.Helper()
+// objects lists what the learner's cluster has made in the kernel, as it is now:
+// mounts, cgroups and processes that bear its name, and all interfaces and nft
+// tables of its network namespace.
+func (l learner) objects() map[string]bool {
+	l.Helper()
+	t := l.T
 	all := map[string]bool{}
 	mounts, err := os.ReadFile("/proc/thread-self/mountinfo")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for line := range strings.Lines(string(mounts)) {
-		all["mount on "+strings.Fields(line)[4]] = true
+		if on := strings.Fields(line)[4]; strings.HasPrefix(on, l.home) {
+			all["mount on "+on] = true
+		}
 	}
+	parent := (&cluster.Cluster{Home: l.home}).CgroupParent()
 	err = filepath.WalkDir("/sys/fs/cgroup", func(path string, d fs.DirEntry, err error) error {
-		if err == nil && d.IsDir() && strings.Contains(path, "/groundup") && !strings.Contains(path, "/groundup-test") {
+		if err == nil && d.IsDir() && strings.Contains(path, "/"+parent) {
 			all["cgroup "+path] = true
 		}
 		return nil // cgroups of others come and go as we look
@@ -55,8 +64,16 @@ func objects(t *testing.T) map[string]bool {
 		t.Fatal(err)
 	}
 	for _, g := range groups {
-		if b, err := os.ReadFile(g); err == nil && strings.Contains(string(b), ":/groundup") && !strings.Contains(string(b), ":/groundup-test") {
-			all["process "+filepath.Base(filepath.Dir(g))] = true
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(g)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		// A killed node's init is a zombie until this machine's init asks for it.
+		if _, alive := box.StartTime(pid); !alive {
+			continue
+		}
+		if b, err := os.ReadFile(g); err == nil && strings.Contains(string(b), ":/"+parent+"/") {
+			all[fmt.Sprintf("process %d", pid)] = true
 		}
 	}
 	return all
