@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
@@ -232,6 +233,35 @@ containers: [{name: a, volumeMounts: [{name: d, mountPath: /d}, {name: h, mountP
 		t.Fatal(err)
 	}
 	measure()
+}
+
+func TestWatchLimits(t *testing.T) {
+	pod := podOf(t, `{volumes: [{name: d, emptyDir: {sizeLimit: 100Ki}}], containers: [{name: a, volumeMounts: [{name: d, mountPath: /d}]}]}`)
+	over := pod.DeepCopy()
+	over.UID = "over"
+	ended := over.DeepCopy()
+	ended.Status.Phase = corev1.PodFailed
+	without := podOf(t, four)
+	root := t.TempDir()
+	m, _ := mount(t, root, pod)
+	_, mounted := mount(t, root, over)
+	if err := os.WriteFile(filepath.Join(mounted["d"].Path, "f"), make([]byte, 200<<10), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	evicted := 0
+	err := m.WatchLimits(ctx, time.Millisecond, func() []*corev1.Pod { return []*corev1.Pod{ended, without, pod, over} }, func(p *corev1.Pod, message string) {
+		if p != over || message != `Usage of EmptyDir volume "d" exceeds the limit "100Ki". ` {
+			t.Errorf("got %s: %q", p.UID, message)
+		}
+		if evicted++; evicted == 2 { // it tells again, if the first time did not help
+			cancel()
+		}
+	})
+	if err != nil || evicted < 2 {
+		t.Errorf("got %d evictions, %v", evicted, err)
+	}
 }
 
 func TestOverLimit(t *testing.T) {

@@ -6,7 +6,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
@@ -100,6 +102,46 @@ func FileSystem(dir string) (Usage, error) {
 		InodesTotal: int64(st.Files),
 		InodesFree:  int64(st.Ffree),
 	}, nil
+}
+
+// WatchLimits enforces the limits that no file system does (an emptyDir's
+// sizeLimit on disk): every period it measures the volumes of the pods that
+// have such limits, and calls evict, with the message for the pod's status
+// (reason Evicted), for each that is over one. It does so again as long as that
+// lasts. It blocks until ctx is done. Upstream: eviction_manager.go,
+// localStorageEviction, every 10 seconds.
+func (m *Manager) WatchLimits(ctx context.Context, period time.Duration, pods func() []*corev1.Pod, evict func(pod *corev1.Pod, message string)) error {
+	tick := time.NewTicker(period)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		for _, pod := range pods() {
+			if !m.limited(pod) {
+				continue
+			}
+			usage, err := m.Usage(ctx, pod)
+			if err != nil {
+				m.conf.Log.Warn("volumes not measured", "pod", pod.Namespace+"/"+pod.Name, "error", err)
+			} else if message := OverLimit(usage); message != "" {
+				evict(pod, message)
+			}
+		}
+	}
+}
+
+// limited says whether a pod that is not over has a volume with a limit.
+func (m *Manager) limited(pod *corev1.Pod) bool {
+	if pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
+		return false
+	}
+	return slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool {
+		l, ok := m.plugin(&v).(Limiter)
+		return ok && l.Limit(&v) != nil
+	})
 }
 
 // OverLimit returns the message with which upstream evicts a pod for the first
