@@ -203,8 +203,9 @@ func (s *Service) bundle(sb *sandbox, c *container, pausePID int, layers []strin
 		TTY:     c.Config.GetTty(),
 		Stdin:   c.Config.GetStdin(),
 	}
-	if userNS(sb.Config) != nil {
+	if u := userNS(sb.Config); u != nil {
 		b.Rootfs.UserNS = fmt.Sprintf("/proc/%d/ns/user", pausePID)
+		b.Rootfs.UID, b.Rootfs.GID = int(u.GetUids()[0].GetHostId()), int(u.GetGids()[0].GetHostId())
 	}
 	return b
 }

@@ -25,11 +25,18 @@ type Rootfs struct {
 	// layers are then seen through its mapping: what root owns on disk belongs
 	// to root in the namespace.
 	UserNS string `json:"userNS,omitempty"`
+	// UID and GID are who root in the user namespace is outside. The upper
+	// directory, which is the top of the merged tree, belongs to them.
+	UID int `json:"uid,omitempty"`
+	GID int `json:"gid,omitempty"`
 }
 
 // Mount mounts the file system at target. Scratch is a directory that Mount
 // may fill while it works.
 func (r Rootfs) Mount(target, scratch string) error {
+	if err := r.makeUpper(); err != nil {
+		return err
+	}
 	lower := r.Lower
 	if r.UserNS != "" {
 		mapped, undo, err := idmap(r.Lower, r.UserNS, scratch)
@@ -50,6 +57,21 @@ func (r Rootfs) Mount(target, scratch string) error {
 	}
 	if err := unix.Mount("overlay", target, "overlay", 0, options); err != nil {
 		return fmt.Errorf("mount overlay on %s with %s: %w", target, options, err)
+	}
+	return nil
+}
+
+func (r Rootfs) makeUpper() error {
+	if r.Upper == "" {
+		return nil
+	}
+	for _, dir := range []string{r.Upper, r.Work} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+		if err := os.Chown(dir, r.UID, r.GID); err != nil {
+			return err
+		}
 	}
 	return nil
 }

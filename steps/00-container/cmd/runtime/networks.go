@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"sync"
 
 	"github.com/k8s-groundup/groundup/steps/00-container/network"
@@ -74,4 +76,17 @@ func (n *networks) Ready() error {
 		return err
 	}
 	return b.Ready()
+}
+
+// removeBridge takes the bridge away, if there is one.
+func removeBridge(ctx context.Context, dir string) error {
+	if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	b, err := bridge.New(bridge.Config{State: dir})
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	return errors.Join(b.Remove(ctx), os.RemoveAll(dir))
 }

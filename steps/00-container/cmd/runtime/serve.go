@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -104,6 +105,33 @@ func (a *app) gc() *cobra.Command {
 				fmt.Fprintf(c.OutOrStdout(), "removed %d blobs and %d layers, %s\n", freed.Blobs, freed.Layers, size(freed.Bytes))
 			}
 			return err
+		},
+	}
+}
+
+func (a *app) reset() *cobra.Command {
+	return &cobra.Command{
+		Use:   "reset",
+		Short: "Remove every pod, and the bridge; images stay",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			s, err := a.open(c.Context())
+			if err != nil {
+				return err
+			}
+			defer s.Close()
+			pods, err := s.ListPodSandbox(c.Context(), &runtimeapi.ListPodSandboxRequest{})
+			if err != nil {
+				return err
+			}
+			for _, p := range pods.GetItems() {
+				_, err2 := s.RemovePodSandbox(c.Context(), &runtimeapi.RemovePodSandboxRequest{PodSandboxId: p.GetId()})
+				err = errors.Join(err, err2)
+			}
+			if err != nil {
+				return err
+			}
+			return removeBridge(c.Context(), filepath.Join(a.conf.State, "bridge"))
 		},
 	}
 }

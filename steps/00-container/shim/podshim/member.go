@@ -141,13 +141,7 @@ func (k *member) mount() error {
 	if err := os.MkdirAll(rootfs, 0o755); err != nil {
 		return err
 	}
-	r := k.bundle.Rootfs
-	for _, dir := range []string{r.Upper, r.Work} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return err
-		}
-	}
-	return r.Mount(rootfs, k.dir)
+	return k.bundle.Rootfs.Mount(rootfs, k.dir)
 }
 
 func (k *member) startCopier() (err error) {
