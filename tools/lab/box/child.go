@@ -11,11 +11,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// RunChild is called first in main by every program that calls [Start], which
-// starts that same program again inside the new namespaces. In the child it
-// never returns.
+// RunChild is called first in main by every program that calls [Start] or
+// [Run], which start that same program again inside the namespaces. In the child
+// it never returns.
 func RunChild() {
-	if os.Args[0] != childArg0 {
+	switch os.Args[0] {
+	case enterArg0:
+		fmt.Fprintln(os.Stderr, enter(os.Args[1], os.Args[2:]))
+		os.Exit(126) // as a shell ends for a program that cannot be run
+	case childArg0:
+	default:
 		return
 	}
 	report := os.NewFile(4, "report")

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -18,7 +19,8 @@ import (
 // returns when the command has ended, with the error of [exec.Cmd.Run].
 //
 // It is nsenter(1) in a few lines: a thread joins the namespaces, and the child
-// that it forks is born in them.
+// that it forks is born in them. The child is this program again for a moment;
+// see [RunChild].
 func Run(cgroup string, pid int, cmd *exec.Cmd) error {
 	return thread.Run(func() error { return run(cgroup, pid, cmd) })
 }
@@ -45,14 +47,18 @@ func run(cgroup string, pid int, cmd *exec.Cmd) error {
 	if err := unix.Unshare(unix.CLONE_FS); err != nil {
 		return err
 	}
-	const all = unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC | unix.CLONE_NEWCGROUP
+	const all = unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC
 	if err := unix.Setns(fd, all); err != nil {
 		return fmt.Errorf("enter the namespaces of process %d: %w", pid, err)
 	}
-	if cmd.Path, err = lookPath(cmd.Args[0]); err != nil {
+	path, err := lookPath(cmd.Args[0])
+	if err != nil {
 		return err
 	}
-	cmd.Err = nil
+	// The cgroup namespace comes last, in the new process: from inside of it
+	// nobody may be moved in from outside (cgroup v2 with nsdelegate).
+	cmd.Path, cmd.Err = "/proc/self/exe", nil
+	cmd.Args = append([]string{enterArg0, path}, cmd.Args...)
 	if cmd.Dir == "" {
 		cmd.Dir = "/"
 	}
@@ -60,6 +66,24 @@ func run(cgroup string, pid int, cmd *exec.Cmd) error {
 		cmd.Env = Environ()
 	}
 	return cmd.Run()
+}
+
+// enterArg0 is to [Run] what childArg0 is to [Start]. Its arguments are the path
+// of the command and the command's argument vector.
+const enterArg0 = "groundup-enter"
+
+// enter is the rest of [Run], in the new process. It returns only to say what
+// went wrong.
+func enter(path string, argv []string) error {
+	runtime.LockOSThread() // the thread that changes its namespace is the one that execs
+	ns, err := os.Open("/proc/1/ns/cgroup")
+	if err != nil {
+		return err
+	}
+	if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWCGROUP); err != nil {
+		return fmt.Errorf("enter the cgroup namespace: %w", err)
+	}
+	return fmt.Errorf("%s: %w", path, syscall.Exec(path, argv, os.Environ()))
 }
 
 // lookPath is exec.LookPath with the box's search path; the caller's thread is
