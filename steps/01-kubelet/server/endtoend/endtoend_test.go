@@ -30,6 +30,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 	"k8s.io/streaming/pkg/httpstream"
 	"k8s.io/streaming/pkg/httpstream/spdy"
@@ -39,6 +40,8 @@ import (
 	imagestore "github.com/k8s-groundup/groundup/steps/00-container/image"
 	"github.com/k8s-groundup/groundup/steps/01-kubelet/criconfig"
 	"github.com/k8s-groundup/groundup/steps/01-kubelet/criconfig/userns"
+	"github.com/k8s-groundup/groundup/steps/01-kubelet/lifecycle"
+	"github.com/k8s-groundup/groundup/steps/01-kubelet/probe"
 	"github.com/k8s-groundup/groundup/steps/01-kubelet/server"
 	"github.com/k8s-groundup/groundup/steps/01-kubelet/stats"
 	"github.com/k8s-groundup/groundup/steps/01-kubelet/volume"
@@ -64,6 +67,7 @@ func TestPods(t *testing.T) {
 		"port forward":          portForward,
 		"user namespace":        userNamespace,
 		"stats":                 numbers,
+		"probes":                probes,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, newMachine(t, bin)) })
 	}
@@ -546,5 +550,44 @@ func numbers(t *testing.T, m *machine) {
 		if err != nil || !strings.Contains(string(got), want) {
 			t.Errorf("%s: got %.2000s, %v, want %s", path, got, err, want)
 		}
+	}
+}
+
+func probes(t *testing.T, m *machine) {
+	pod := m.run(`
+containers:
+- name: main
+  image: groundup.test/guest:v1
+  args: [serve, "8080"]
+  env: [{name: FILE, value: /guest}]
+  readinessProbe: {exec: {command: [/guest, stat, $(FILE)]}, periodSeconds: 1}
+  livenessProbe: {exec: {command: [/guest, cat, /nothing]}, periodSeconds: 1, failureThreshold: 1}
+`)
+	manager := probe.NewManager(probe.Config{
+		Status: func(types.UID) (corev1.PodStatus, bool) { return pod.Status, true },
+		Exec:   lifecycle.Exec(m.runtime),
+	})
+	yes := true
+	pod.Status.ContainerStatuses[0].Started = &yes
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ended := make(chan error)
+	go func() { ended <- manager.Run(ctx) }()
+	manager.Add(pod)
+	want := map[string]string{"Readiness Success": "-rwxr-xr-x", "Liveness Failure": "no such file or directory"}
+	for len(want) > 0 {
+		select {
+		case u := <-manager.Updates():
+			key := fmt.Sprint(u.Kind, " ", u.Result)
+			if text, ok := want[key]; !ok || !strings.Contains(u.Message, text) {
+				t.Errorf("got %+v", u)
+			}
+			delete(want, key)
+		case <-ctx.Done():
+			t.Fatalf("waited in vain for %v", want)
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }
