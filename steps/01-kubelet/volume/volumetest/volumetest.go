@@ -47,7 +47,7 @@ func Main(m *testing.M) {
 }
 
 // Root skips a test that mounts, unless [Main] has prepared for it.
-func Root(t *testing.T) {
+func Root(t testing.TB) {
 	t.Helper()
 	if os.Getenv(inside) == "" {
 		t.Skip("needs root, to mount")
