@@ -82,6 +82,7 @@ func (c *ImageCollector) Collect(ctx context.Context) error {
 			continue
 		}
 		c.Log.Info("removed an unused image", "image", image.Id, "tags", image.RepoTags, "bytes", image.Size)
+		delete(c.seen, image.Id) // should it be pulled again, it is new
 		freed += int64(image.Size)
 	}
 	if freed < excess {

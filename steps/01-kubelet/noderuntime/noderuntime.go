@@ -15,8 +15,8 @@ import (
 	"path/filepath"
 
 	"google.golang.org/grpc"
-	"k8s.io/cri-streaming/pkg/streaming"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+	"k8s.io/cri-streaming/pkg/streaming"
 
 	"github.com/k8s-groundup/groundup/steps/00-container/cri"
 	"github.com/k8s-groundup/groundup/steps/00-container/network"
