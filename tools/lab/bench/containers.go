@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
@@ -13,36 +14,44 @@ import (
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
-// ours starts containers through the CRI, in process, in one sandbox.
+// ours starts containers through the CRI, in process: each lane has a sandbox.
 type ours struct {
 	service *cri.Service
 	image   string
 	argv    []string
-	sandbox *runtimeapi.PodSandboxConfig
-	id      string
+	lanes   []lane
 
 	mu  sync.Mutex // guards ids
 	ids map[string]string
 }
 
-func newOurs(ctx context.Context, service *cri.Service, dir, image string, argv []string) (*ours, error) {
+type lane struct {
+	id     string
+	config *runtimeapi.PodSandboxConfig
+}
+
+func newOurs(ctx context.Context, service *cri.Service, dir, image string, argv []string, width int) (*ours, error) {
 	o := &ours{service: service, image: image, argv: argv, ids: map[string]string{}}
-	o.sandbox = &runtimeapi.PodSandboxConfig{
-		Metadata:     &runtimeapi.PodSandboxMetadata{Name: "bench", Namespace: "default", Uid: "bench"},
-		LogDirectory: filepath.Join(dir, "logs"),
-		Linux:        &runtimeapi.LinuxPodSandboxConfig{CgroupParent: "/groundup-bench"},
+	for i := range width {
+		name := fmt.Sprintf("bench-%d", i)
+		conf := &runtimeapi.PodSandboxConfig{
+			Metadata:     &runtimeapi.PodSandboxMetadata{Name: name, Namespace: "default", Uid: name},
+			LogDirectory: filepath.Join(dir, "logs", name),
+			Linux:        &runtimeapi.LinuxPodSandboxConfig{CgroupParent: "/groundup-bench"},
+		}
+		resp, err := service.RunPodSandbox(ctx, &runtimeapi.RunPodSandboxRequest{Config: conf})
+		if err != nil {
+			return o, err
+		}
+		o.lanes = append(o.lanes, lane{resp.PodSandboxId, conf})
 	}
-	resp, err := service.RunPodSandbox(ctx, &runtimeapi.RunPodSandboxRequest{Config: o.sandbox})
-	if err != nil {
-		return nil, err
-	}
-	o.id = resp.PodSandboxId
 	return o, nil
 }
 
-func (o *ours) Start(ctx context.Context, name string) error {
+func (o *ours) Start(ctx context.Context, lane int, name string) error {
+	l := o.lanes[lane]
 	c, err := o.service.CreateContainer(ctx, &runtimeapi.CreateContainerRequest{
-		PodSandboxId: o.id, SandboxConfig: o.sandbox,
+		PodSandboxId: l.id, SandboxConfig: l.config,
 		Config: &runtimeapi.ContainerConfig{
 			Metadata: &runtimeapi.ContainerMetadata{Name: name},
 			Image:    &runtimeapi.ImageSpec{Image: o.image},
@@ -60,7 +69,7 @@ func (o *ours) Start(ctx context.Context, name string) error {
 	return err
 }
 
-func (o *ours) Remove(ctx context.Context, name string) error {
+func (o *ours) Remove(ctx context.Context, _ int, name string) error {
 	o.mu.Lock()
 	id := o.ids[name]
 	delete(o.ids, name)
@@ -69,11 +78,17 @@ func (o *ours) Remove(ctx context.Context, name string) error {
 	return err
 }
 
-func (o *ours) Close(ctx context.Context) error {
-	_, err := o.service.StopPodSandbox(ctx, &runtimeapi.StopPodSandboxRequest{PodSandboxId: o.id})
-	_, err2 := o.service.RemovePodSandbox(ctx, &runtimeapi.RemovePodSandboxRequest{PodSandboxId: o.id})
-	return errors.Join(err, err2)
+func (o *ours) Close(ctx context.Context) (err error) {
+	for _, l := range o.lanes {
+		_, stopErr := o.service.StopPodSandbox(ctx, &runtimeapi.StopPodSandboxRequest{PodSandboxId: l.id})
+		_, removeErr := o.service.RemovePodSandbox(ctx, &runtimeapi.RemovePodSandboxRequest{PodSandboxId: l.id})
+		err = errors.Join(err, stopErr, removeErr)
+	}
+	return err
 }
+
+// widths are how many containers are started at once, each in a pod of its own.
+var widths = []int{1, 8}
 
 // Containers measures a container from create to running against runc run, one
 // by one and eight at a time, by turns.
@@ -88,7 +103,7 @@ func Containers(ctx context.Context, repo string, runs int) (rows []Row, err err
 		return nil, err
 	}
 	service, err := cri.Open(cri.Config{
-		Images: store, Root: filepath.Join(dir, "root"), State: filepath.Join(dir, "state"),
+		Images: store, Root: filepath.Join(dir, "root"), State: filepath.Join(dir, "state"), Log: slog.New(slog.DiscardHandler),
 		ShimPath: filepath.Join(repo, "bin/step-01/runtime-shim"), CgroupParent: "/groundup-bench",
 	})
 	if err != nil {
@@ -103,37 +118,38 @@ func Containers(ctx context.Context, repo string, runs int) (rows []Row, err err
 		return nil, err
 	}
 	argv := []string{"/pause"}
-	us, err := newOurs(ctx, service, dir, images[0].Tags[0], argv)
+	us, err := newOurs(ctx, service, dir, images[0].Tags[0], argv, max(widths[0], widths[1]))
+	defer func() { err = errors.Join(err, us.Close(context.WithoutCancel(ctx))) }()
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, us.Close(ctx)) }()
-	bundle := filepath.Join(dir, "bundle")
-	if err := os.Mkdir(bundle, 0o755); err != nil {
-		return nil, err
-	}
-	them, err := newRunc(bundle, layers[0], argv)
+	// One peer makes namespaces, as runc run does; one joins those of a pod.
+	makes, err := newRunc(filepath.Join(dir, "makes"), layers[0], argv, false)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, them.Close()) }()
-	for _, width := range []int{1, 8} {
-		var a, b []float64
+	defer makes.Close()
+	joins, err := newRunc(filepath.Join(dir, "joins"), layers[0], argv, true)
+	if err != nil {
+		return nil, err
+	}
+	defer joins.Close()
+	const perLane = 8
+	for _, width := range widths {
+		var times [3][]float64
 		for run := range runs + 1 {
-			n := 8 * width
-			x, err := together(ctx, us, fmt.Sprintf("a%d-%d", width, run), n, width)
-			if err != nil {
-				return nil, err
-			}
-			y, err := together(ctx, them, fmt.Sprintf("b%d-%d", width, run), n, width)
-			if err != nil {
-				return nil, err
-			}
-			if run > 0 { // the first is to warm up
-				a, b = append(a, x), append(b, y)
+			for i, s := range []starter{us, makes, joins} {
+				took, err := together(ctx, s, fmt.Sprintf("b%d-%d-%d", i, width, run), perLane, width)
+				if err != nil {
+					return nil, err
+				}
+				if run > 0 { // the first is to warm up
+					times[i] = append(times[i], took)
+				}
 			}
 		}
-		rows = append(rows, Summarize(fmt.Sprintf("container create → running, %d at a time", width), "ms", a).Against("runc run", b, 0.7))
+		row := Summarize(fmt.Sprintf("container create → running, %d at a time", width), "ms", times[0])
+		rows = append(rows, row.Against("runc run", times[1], 0.7), row.Against("runc run in a pod's namespaces", times[2], 0))
 	}
 	return rows, nil
 }

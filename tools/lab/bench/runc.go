@@ -4,71 +4,74 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sync"
 	"syscall"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 )
 
 // starter starts containers one way or another. Start returns when the
-// container's process runs; Remove ends it and is not measured.
+// container's process runs; Remove ends it and is not measured. No two calls
+// for the same lane are made at once.
 type starter interface {
-	Start(ctx context.Context, id string) error
-	Remove(ctx context.Context, id string) error
+	Start(ctx context.Context, lane int, id string) error
+	Remove(ctx context.Context, lane int, id string) error
 }
 
-// together starts n containers, width at a time, and returns the milliseconds
-// that each took of the whole.
-func together(ctx context.Context, s starter, prefix string, n, width int) (float64, error) {
-	ids := make(chan string, n)
-	for i := range n {
-		ids <- fmt.Sprintf("%s-%d", prefix, i)
-	}
-	close(ids)
-	errs := make(chan error, n)
+// together starts perLane containers in each of width lanes at once, and returns
+// the milliseconds that each took of the whole.
+func together(ctx context.Context, s starter, prefix string, perLane, width int) (float64, error) {
+	id := func(lane, i int) string { return fmt.Sprintf("%s-%d-%d", prefix, lane, i) }
+	var group errgroup.Group
 	start := time.Now()
-	var wg sync.WaitGroup
-	for range width {
-		wg.Go(func() {
-			for id := range ids {
-				if err := s.Start(ctx, id); err != nil {
-					errs <- err
+	for lane := range width {
+		group.Go(func() error {
+			for i := range perLane {
+				if err := s.Start(ctx, lane, id(lane, i)); err != nil {
+					return err
 				}
 			}
+			return nil
 		})
 	}
-	wg.Wait()
+	err := group.Wait()
 	took := time.Since(start)
-	for i := range n {
-		if err := s.Remove(ctx, fmt.Sprintf("%s-%d", prefix, i)); err != nil {
-			errs <- err
+	for lane := range width {
+		for i := range perLane {
+			err = errors.Join(err, s.Remove(ctx, lane, id(lane, i)))
 		}
 	}
-	close(errs)
-	return float64(took.Microseconds()) / 1000 / float64(n), <-errs
+	return float64(took.Microseconds()) / 1000 / float64(perLane*width), err
 }
 
-// runc starts containers by Debian's runc, from one prepared bundle, in the
-// network, IPC and UTS namespaces of a process of ours: what a container of a
-// pod does.
+// runc starts containers by Debian's runc, from one prepared bundle: with new
+// namespaces, as `runc run` does by default, or in the network, IPC and UTS
+// namespaces of a process of ours, as a container of a pod is.
 type runc struct {
 	dir     string
-	sandbox *exec.Cmd
+	sandbox *exec.Cmd // nil for new namespaces
 }
 
-func newRunc(dir, rootfs string, argv []string) (*runc, error) {
+func newRunc(dir, rootfs string, argv []string, join bool) (*runc, error) {
 	if _, err := exec.LookPath("runc"); err != nil {
 		return nil, fmt.Errorf("the peer is missing: `tools/deps.sh bench` installs runc")
 	}
-	r := &runc{dir: dir, sandbox: exec.Command("sleep", "100000")}
-	r.sandbox.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS, Pdeathsig: unix.SIGKILL}
-	if err := r.sandbox.Start(); err != nil {
+	if err := os.Mkdir(dir, 0o755); err != nil {
 		return nil, err
+	}
+	r := &runc{dir: dir}
+	if join {
+		r.sandbox = exec.Command("sleep", "100000")
+		r.sandbox.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS}
+		if err := r.sandbox.Start(); err != nil {
+			return nil, err
+		}
 	}
 	if err := r.bundle(rootfs, argv); err != nil {
 		r.Close()
@@ -97,23 +100,27 @@ func (r *runc) bundle(rootfs string, argv []string) error {
 	process["args"], process["terminal"] = argv, false
 	delete(process, "rlimits") // this machine may not be allowed to raise them
 	spec["root"] = map[string]any{"path": rootfs, "readonly": true}
-	ns := func(kind string) string { return fmt.Sprintf("/proc/%d/ns/%s", r.sandbox.Process.Pid, kind) }
-	spec["linux"].(map[string]any)["namespaces"] = []map[string]string{
-		{"type": "pid"}, {"type": "mount"},
-		{"type": "network", "path": ns("net")}, {"type": "ipc", "path": ns("ipc")}, {"type": "uts", "path": ns("uts")},
+	if r.sandbox != nil {
+		ns := func(kind string) string { return fmt.Sprintf("/proc/%d/ns/%s", r.sandbox.Process.Pid, kind) }
+		spec["linux"].(map[string]any)["namespaces"] = []map[string]string{
+			{"type": "pid"}, {"type": "mount"},
+			{"type": "network", "path": ns("net")}, {"type": "ipc", "path": ns("ipc")}, {"type": "uts", "path": ns("uts")},
+		}
+		delete(spec, "hostname") // the namespace is not its own
 	}
-	delete(spec, "hostname") // the namespace is not its own
 	if b, err = json.Marshal(spec); err != nil {
 		return err
 	}
 	return os.WriteFile(file, b, 0o644)
 }
 
-func (r *runc) Start(ctx context.Context, id string) error {
+func (r *runc) Start(ctx context.Context, _ int, id string) error {
 	return r.run(ctx, "run", "-d", "--bundle", r.dir, id)
 }
 
-func (r *runc) Remove(ctx context.Context, id string) error { return r.run(ctx, "delete", "-f", id) }
+func (r *runc) Remove(ctx context.Context, _ int, id string) error {
+	return r.run(ctx, "delete", "-f", id)
+}
 
 func (r *runc) run(ctx context.Context, args ...string) error {
 	// The container's process inherits the standard streams, so no pipe of ours
@@ -127,8 +134,9 @@ func (r *runc) run(ctx context.Context, args ...string) error {
 	return nil
 }
 
-func (r *runc) Close() error {
-	r.sandbox.Process.Kill()
-	r.sandbox.Wait()
-	return nil
+func (r *runc) Close() {
+	if r.sandbox != nil {
+		r.sandbox.Process.Kill()
+		r.sandbox.Wait()
+	}
 }

@@ -21,16 +21,17 @@ func main() {
 	repo := flag.String("repo", ".", "`folder` of the repository")
 	out := flag.String("o", "bench.json", "`file` for the figures")
 	runs := flag.Int("runs", 5, "how `often` each is measured")
+	containers := flag.Bool("containers", false, "measure only containers")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
 	defer stop()
-	if err := run(ctx, *repo, *out, *runs); err != nil {
+	if err := run(ctx, *repo, *out, *runs, *containers); err != nil {
 		fmt.Fprintf(os.Stderr, "bench: %v\n", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, repo, out string, runs int) error {
+func run(ctx context.Context, repo, out string, runs int, onlyContainers bool) error {
 	repo, err := filepath.Abs(repo)
 	if err != nil {
 		return err
@@ -48,7 +49,7 @@ func run(ctx context.Context, repo, out string, runs int) error {
 			return fmt.Errorf("make a network namespace: %w (this needs root)", err)
 		}
 		defer ns.Close()
-		return measure(ctx, lab, &report, runs)
+		return measure(ctx, lab, &report, runs, onlyContainers)
 	})
 	if err != nil {
 		return err
@@ -63,7 +64,7 @@ func run(ctx context.Context, repo, out string, runs int) error {
 	return nil
 }
 
-func measure(ctx context.Context, lab bench.Lab, report *bench.Report, runs int) (err error) {
+func measure(ctx context.Context, lab bench.Lab, report *bench.Report, runs int, onlyContainers bool) (err error) {
 	for _, argv := range [][]string{
 		{filepath.Join(lab.Repo, "bin/lab"), "build", "01"},
 		{filepath.Join(lab.Repo, "bin/images"), "build", "-o", filepath.Join(lab.Repo, "bin/archives"), "pause"},
@@ -77,6 +78,9 @@ func measure(ctx context.Context, lab bench.Lab, report *bench.Report, runs int)
 		return err
 	}
 	report.Rows = append(report.Rows, rows...)
+	if onlyContainers {
+		return nil
+	}
 	if rows, err = lab.UpAndDown(ctx, "01", runs); err != nil {
 		return err
 	}
