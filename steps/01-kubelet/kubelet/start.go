@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"time"
 
 	"google.golang.org/grpc/status"
@@ -15,6 +14,7 @@ import (
 	"github.com/k8s-groundup/groundup/steps/01-kubelet/backoff"
 	"github.com/k8s-groundup/groundup/steps/01-kubelet/criconfig"
 	"github.com/k8s-groundup/groundup/steps/01-kubelet/observed"
+	"github.com/k8s-groundup/groundup/steps/01-kubelet/podfiles"
 	"github.com/k8s-groundup/groundup/steps/01-kubelet/volume"
 )
 
@@ -183,7 +183,11 @@ func (s *start) create(ctx context.Context, c *corev1.Container, image *runtimea
 		return failed("CreateContainerError", err)
 	}
 	attempt := s.attempt(c, last)
-	conf, err := s.config(c, attempt, image)
+	files, err := podfiles.Make(s.Node, s.pod, c, attempt, s.ips)
+	if err != nil {
+		return failed("CreateContainerConfigError", err)
+	}
+	conf, err := s.config(c, attempt, image, files)
 	if err != nil {
 		return failed("CreateContainerConfigError", err)
 	}
@@ -197,7 +201,7 @@ func (s *start) create(ctx context.Context, c *corev1.Container, image *runtimea
 	}
 	s.event(s.pod, c, corev1.EventTypeNormal, "Started", "Container started")
 	if s.Started != nil {
-		s.Started(s.pod, c, created.ContainerId, filepath.Join(s.Node.LogDir(s.pod), criconfig.LogPath(c.Name, attempt)))
+		s.Started(s.pod, c, created.ContainerId, files.Log)
 	}
 	return s.postStart(ctx, c, created.ContainerId)
 }
@@ -212,35 +216,23 @@ func (s *start) removeUnstarted(ctx context.Context, last *observed.Container) e
 	return err
 }
 
-// attempt counts the restarts of a container. When the runtime has forgotten
-// it, its logs, 0.log, 1.log and so on, still tell.
+// attempt counts the restarts of a container.
 func (s *start) attempt(c *corev1.Container, last *observed.Container) uint32 {
 	switch {
 	case last == nil:
-		return s.attemptByLogs(c)
+		return podfiles.NextAttempt(s.Node, s.pod, c.Name)
 	case last.State == observed.Created:
 		return last.Attempt
 	}
 	return last.Attempt + 1
 }
 
-func (s *start) attemptByLogs(c *corev1.Container) (next uint32) {
-	dir := filepath.Dir(filepath.Join(s.Node.LogDir(s.pod), criconfig.LogPath(c.Name, 0)))
-	entries, _ := os.ReadDir(dir)
-	for _, e := range entries {
-		var n uint32
-		if _, err := fmt.Sscanf(e.Name(), "%d.log", &n); err == nil {
-			next = max(next, n+1)
-		}
-	}
-	return next
-}
-
-// config makes the container's config, and the files that it mounts.
-func (s *start) config(c *corev1.Container, attempt uint32, image *runtimeapi.Image) (*runtimeapi.ContainerConfig, error) {
+// config makes the container's config from all that it depends on.
+func (s *start) config(c *corev1.Container, attempt uint32, image *runtimeapi.Image, files podfiles.Files) (*runtimeapi.ContainerConfig, error) {
 	in := criconfig.Input{
 		Node: s.Node, Pod: s.pod, Container: c, Attempt: attempt, Image: image, PodIPs: s.ips,
 		Volumes: s.volumes, SubPath: s.Volumes.SubPaths(s.pod, c.Name, s.volumes), Objects: s.Objects,
+		HostsFile: files.Hosts, TerminationLog: files.TerminationLog,
 	}
 	if s.BaseEnv != nil {
 		in.BaseEnv = s.BaseEnv(s.pod)
@@ -250,50 +242,7 @@ func (s *start) config(c *corev1.Container, attempt uint32, image *runtimeapi.Im
 			in.TargetID = target.ID
 		}
 	}
-	var err error
-	if in.HostsFile, err = s.hostsFile(c); err != nil {
-		return nil, err
-	}
-	if in.TerminationLog, err = s.terminationLog(c, attempt); err != nil {
-		return nil, err
-	}
-	logs := filepath.Join(s.Node.LogDir(s.pod), criconfig.LogPath(c.Name, attempt))
-	if err := os.MkdirAll(filepath.Dir(logs), 0o755); err != nil {
-		return nil, err
-	}
 	return criconfig.Container(in)
-}
-
-// hostsFile brings the pod's /etc/hosts up to date. It is written in place,
-// because containers that run have mounted this very inode.
-func (s *start) hostsFile(c *corev1.Container) (string, error) {
-	if !criconfig.ManagesHosts(c) {
-		return "", nil
-	}
-	node, _ := os.ReadFile("/etc/hosts")
-	content, err := criconfig.HostsFile(s.Node, s.pod, s.ips, node)
-	if err != nil {
-		return "", err
-	}
-	path := s.Node.HostsPath(s.pod.UID)
-	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
-		return "", err
-	}
-	return path, os.WriteFile(path, content, 0o644)
-}
-
-// terminationLog makes the empty file that the container finds at its
-// terminationMessagePath. Whatever user it runs as may write there.
-func (s *start) terminationLog(c *corev1.Container, attempt uint32) (string, error) {
-	dir := s.Node.ContainerDir(s.pod.UID, c.Name)
-	if err := os.MkdirAll(dir, 0o750); err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, fmt.Sprint(attempt))
-	if err := os.WriteFile(path, nil, 0o666); err != nil {
-		return "", err
-	}
-	return path, os.Chmod(path, 0o666) // the umask must not decide
 }
 
 // postStart runs the hook of a container that was just started. When it fails
