@@ -17,6 +17,7 @@ import (
 
 func readCommand() *cobra.Command {
 	var quote, record, check bool
+	var file string
 	cmd := &cobra.Command{
 		Use:   "read [STEP]",
 		Short: "The guide of a step, rendered in the terminal",
@@ -25,11 +26,17 @@ source, and the output it shows was printed by a real run: --quote and --record
 copy and run again, and --check says whether either has changed.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, dir, err := chooseStep(args)
+			dir, err := repo()
 			if err != nil {
 				return err
 			}
-			file := filepath.Join(dir, "labs", s.Name, "guide.md")
+			if file == "" {
+				s, _, err := chooseStep(args)
+				if err != nil {
+					return err
+				}
+				file = filepath.Join(dir, "labs", s.Name, "guide.md")
+			}
 			if quote || record {
 				return refresh(cmd.Context(), cmd.OutOrStdout(), dir, file, quote, record, check)
 			}
@@ -40,6 +47,7 @@ copy and run again, and --check says whether either has changed.`,
 			return page(cmd.OutOrStdout(), string(text))
 		},
 	}
+	cmd.Flags().StringVar(&file, "file", "", "another Markdown `file` than the step's guide")
 	cmd.Flags().BoolVar(&quote, "quote", false, "fill in the quoted source again")
 	cmd.Flags().BoolVar(&record, "record", false, "run the commands on the running cluster and fill in their output")
 	cmd.Flags().BoolVar(&check, "check", false, "with --quote or --record: change nothing, fail when something would change")

@@ -42,7 +42,7 @@ func (r *reporter) begin(what string) func(error) {
 		if r.live {
 			fmt.Fprint(r.w, "\r\x1b[K")
 		}
-		fmt.Fprintf(r.w, "  %s %-44s %s\n", mark, what, faint.Render(short(time.Since(start))))
+		fmt.Fprintf(r.w, "  %s %-56s %s\n", mark, what, faint.Render(short(time.Since(start))))
 	}
 }
 

@@ -286,3 +286,11 @@ func TestSecondLabWaitsItsTurn(t *testing.T) {
 		}
 	})
 }
+
+// TestReadme types what the README says, and holds that it says what then
+// appears.
+func TestReadme(t *testing.T) {
+	onOwnNetwork(t, func(l learner) {
+		t.Log(strings.TrimSpace(l.lab("read", "--file", filepath.Join(l.repo, "README.md"), "--record", "--check")))
+	})
+}

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"flag"
@@ -12,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"k8s.io/apimachinery/pkg/util/httpstream"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/portforward"
 	"k8s.io/client-go/tools/remotecommand"
@@ -91,18 +89,20 @@ func newExecutor(overSPDY bool, u *url.URL) (remotecommand.Executor, error) {
 	if overSPDY {
 		return remotecommand.NewSPDYExecutor(clientConfig(), http.MethodPost, u)
 	}
-	return remotecommand.NewWebSocketExecutor(clientConfig(), http.MethodGet, u.String())
+	// v5 is for API servers: a kubelet, upstream's as well, stops at v4.
+	return remotecommand.NewWebSocketExecutorForProtocols(clientConfig(), http.MethodGet, u.String(), "v4.channel.k8s.io")
 }
 
-// forwardMain gets a path from a port of a pod, through the kubelet.
+// forwardMain gets a path from a port of a pod, through the kubelet, over SPDY:
+// the library's WebSocket tunnel ends at API servers.
 func forwardMain() {
-	overSPDY := flag.Bool("spdy", false, "SPDY instead of WebSocket")
 	flag.Parse()
 	pod, port, path := flag.Arg(0), flag.Arg(1), flag.Arg(2)
-	dialer, err := forwardDialer(*overSPDY, podURL("portForward", pod, "", nil))
+	transport, upgrader, err := spdy.RoundTripperFor(clientConfig())
 	if err != nil {
 		fatal(err)
 	}
+	dialer := spdy.NewDialer(upgrader, &http.Client{Transport: transport}, http.MethodPost, podURL("portForward", pod, "", nil))
 	stop, ready := make(chan struct{}), make(chan struct{})
 	f, err := portforward.NewOnAddresses(dialer, []string{"127.0.0.1"}, []string{"0:" + port}, stop, ready, io.Discard, os.Stderr)
 	if err != nil {
@@ -115,7 +115,6 @@ func forwardMain() {
 		fatal(err)
 	case <-ready:
 	}
-	defer func() { close(stop); <-failed }()
 	ports, err := f.GetPorts()
 	if err != nil {
 		fatal(err)
@@ -125,18 +124,9 @@ func forwardMain() {
 		fatal(err)
 	}
 	defer resp.Body.Close()
-	if _, err := bufio.NewReader(resp.Body).WriteTo(os.Stdout); err != nil {
+	if _, err := io.Copy(os.Stdout, resp.Body); err != nil {
 		fatal(err)
 	}
-}
-
-func forwardDialer(overSPDY bool, u *url.URL) (httpstream.Dialer, error) {
-	if !overSPDY {
-		return portforward.NewSPDYOverWebsocketDialer(u, clientConfig())
-	}
-	transport, upgrader, err := spdy.RoundTripperFor(clientConfig())
-	if err != nil {
-		return nil, err
-	}
-	return spdy.NewDialer(upgrader, &http.Client{Transport: transport}, http.MethodPost, u), nil
+	close(stop)
+	<-failed
 }

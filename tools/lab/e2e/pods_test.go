@@ -64,7 +64,7 @@ func (p patient) Run() int {
 //	node COMMAND…                in the node, as root
 //	kill-kubelet                 with signal 9; then until a new one serves
 //	exec kubelet-exec [-spdy] POD CONTAINER COMMAND…
-//	exec kubelet-forward [-spdy] POD PORT PATH
+//	exec kubelet-forward POD PORT PATH
 //
 // A pod is named as in its manifest. Waits end after $WAIT (20s).
 func TestPods(t *testing.T) {
@@ -87,19 +87,27 @@ func playPods(l learner) {
 	if err != nil {
 		l.Fatal(err)
 	}
-	params := testscript.Params{Dir: "testdata/pods", Setup: p.setup, Cmds: p.commands(), ContinueOnError: false}
-	l.Run("together", func(t *testing.T) { testscript.Run(t, params) })
+	params := testscript.Params{Setup: p.setup, Cmds: p.commands()}
+	l.Run("together", func(t *testing.T) {
+		params.Files = scripts(t, "testdata/pods/*.txtar")
+		testscript.Run(t, params)
+	})
 	l.Run("alone", func(t *testing.T) {
-		files, err := filepath.Glob("testdata/pods/alone/*.txtar")
-		if err != nil || len(files) == 0 {
-			t.Fatalf("no scripts: %v", err)
-		}
-		for _, file := range files {
-			params.Dir, params.Files = "", []string{file}
+		for _, file := range scripts(t, "testdata/pods/alone/*.txtar") {
+			params.Files = []string{file}
 			t.Run("", func(t *testing.T) { testscript.Run(t, params) })
 		}
 	})
 	p.nothingLeft()
+}
+
+func scripts(t *testing.T, pattern string) []string {
+	t.Helper()
+	files, err := filepath.Glob(pattern)
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%s: no scripts: %v", pattern, err)
+	}
+	return files
 }
 
 // A play is the cluster as the scripts use it.
@@ -109,7 +117,6 @@ type play struct {
 	network netns.NsHandle
 	known   map[string]string // scripts of known defects, with the reason
 	client  *http.Client
-	expect  map[string]bool // pods that were there before
 
 	mu   sync.Mutex // guards the fields below
 	pods []any
