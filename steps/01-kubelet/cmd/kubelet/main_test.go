@@ -49,7 +49,7 @@ var once = map[string]int{"init": 1, "sidecar": 1, "app": 1}
 // finds what there is, and does the rest.
 func TestKillAtEveryMomentOfTheBeginning(t *testing.T) {
 	needsRoot(t)
-	for delay := time.Duration(0); delay < 800*time.Millisecond; delay += 40 * time.Millisecond {
+	for delay := time.Duration(0); delay < 800*time.Millisecond; delay += 50 * time.Millisecond {
 		t.Run(delay.String(), func(t *testing.T) {
 			n := newNode(t)
 			n.start()
@@ -89,6 +89,57 @@ func TestKillAtEveryMomentOfTheEnd(t *testing.T) {
 		n.start()
 		n.until("the pod to be gone", func(pods map[string]*corev1.Pod) bool { return pods != nil && len(pods) == 0 })
 		n.leftoversOfPods()
+	}
+}
+
+// What happens to the manifests while no kubelet runs is found out by the next one.
+func TestManifestsChangeWhileTheKubeletIsDown(t *testing.T) {
+	n := newNode(t)
+	for _, name := range []string{"stays", "goes", "changes"} {
+		n.write("manifests/"+name+".yaml", strings.ReplaceAll(n.whole(name), "note, ", "note, "+name+"-"))
+	}
+	n.start()
+	all := func(pods map[string]*corev1.Pod) bool {
+		return len(pods) == 3 && ready(pods["stays"]) && ready(pods["goes"]) && ready(pods["changes"])
+	}
+	n.until("three pods", all)
+	before := n.pods()
+	n.kill()
+	if err := os.Remove(n.path("manifests/goes.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	n.write("manifests/changes.yaml", strings.ReplaceAll(n.whole("changes"), "note, ", "note, new-"))
+	n.start()
+	n.until("the one that goes to be gone, and the one that changes to be another", func(pods map[string]*corev1.Pod) bool {
+		return len(pods) == 2 && ready(pods["stays"]) && ready(pods["changes"]) && pods["changes"].UID != before["changes"].UID
+	})
+	want := map[string]int{}
+	for _, container := range []string{"init", "sidecar", "app"} {
+		for _, name := range []string{"stays-", "goes-", "changes-", "new-"} {
+			want[name+container] = 1
+		}
+	}
+	if got := n.starts(); !maps.Equal(got, want) {
+		t.Errorf("got starts %v, want %v", got, want)
+	}
+}
+
+// A killed shim is replaced; its containers neither notice nor run twice.
+func TestKillShim(t *testing.T) {
+	n := newNode(t)
+	n.write("manifests/whole.yaml", n.whole("whole"))
+	n.start()
+	n.until("the pod to be ready", func(pods map[string]*corev1.Pod) bool { return ready(pods["whole"]) })
+	id := n.pods()["whole"].Status.ContainerStatuses[0].ContainerID
+	n.killShims()
+	n.kill()
+	n.start()
+	n.until("the pod to be ready", func(pods map[string]*corev1.Pod) bool { return ready(pods["whole"]) })
+	if got := n.pods()["whole"].Status.ContainerStatuses[0].ContainerID; got != id {
+		t.Errorf("got container %s, want %s", got, id)
+	}
+	if got := n.starts(); !maps.Equal(got, once) {
+		t.Errorf("got starts %v, want %v", got, once)
 	}
 }
 

@@ -249,6 +249,21 @@ func (n *node) kill() {
 	}
 }
 
+// killShims is kill -9 of the shim of every pod.
+func (n *node) killShims() {
+	n.t.Helper()
+	procs, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, p := range procs {
+		cmdline, _ := os.ReadFile(p)
+		if bytes.HasPrefix(cmdline, []byte(shim)) && bytes.Contains(cmdline, []byte(n.path("run"))) {
+			pid := 0
+			if _, err := fmt.Sscanf(p, "/proc/%d/", &pid); err == nil {
+				_ = unix.Kill(pid, unix.SIGKILL)
+			}
+		}
+	}
+}
+
 // remove stops all pods and fails the test if something is left of them.
 func (n *node) remove() {
 	if n.t.Failed() {
