@@ -160,7 +160,8 @@ func exitCode(err error) error {
 }
 
 func codeOf(err error) int {
-	if status, ok := interp.IsExitStatus(err); ok {
+	var status interp.ExitStatus
+	if errors.As(err, &status) {
 		return int(status)
 	}
 	fmt.Fprintln(os.Stderr, "sh:", err)
