@@ -12,7 +12,7 @@ import (
 	"github.com/k8s-groundup/groundup/steps/01-kubelet/probe"
 )
 
-// Actions are the next steps that bring a pod closer to its spec. They need not
+// actions are the next steps that bring a pod closer to its spec. They need not
 // be the last: what follows is decided when these have had their effect.
 type actions struct {
 	End     bool   // the pod has finished, or failed for good: stop what is left
@@ -22,7 +22,7 @@ type actions struct {
 	Start   []*corev1.Container // in this order
 }
 
-// A kill stops a container although its pod goes on.
+// kill stops a container although its pod goes on.
 type kill struct {
 	Container observed.Container
 	Spec      *corev1.Container
