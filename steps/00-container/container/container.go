@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/opencontainers/cgroups"
@@ -29,7 +30,12 @@ import (
 
 // Init is what a container's process runs first. A program that uses this
 // package calls it, before anything else, if its first argument is "init".
-func Init() { libcontainer.Init() }
+//
+// It lives for milliseconds, so it does not collect garbage.
+func Init() {
+	debug.SetGCPercent(-1)
+	libcontainer.Init()
+}
 
 // Stdio is what a process reads and writes: three files, of which any may be
 // nil for /dev/null, or a socket over which libcontainer sends the master of a

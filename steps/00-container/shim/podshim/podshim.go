@@ -13,10 +13,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -203,16 +205,22 @@ func closed(c shim.Conn) <-chan struct{} {
 	return gone
 }
 
-// shutdown ends the pause process, and with its answer this one.
+// shutdown ends the pause process, and with its answer this one. Containers
+// whose end is on record are seen through to it.
 func (s *Server) shutdown(c shim.Conn) error {
 	s.mu.Lock()
-	for id, k := range s.members {
-		if k.isRunning() {
-			s.mu.Unlock()
-			return fmt.Errorf("container %s still runs", id)
-		}
-	}
+	members := slices.Collect(maps.Values(s.members))
 	s.mu.Unlock()
+	for _, k := range members {
+		if !k.isRunning() {
+			continue
+		}
+		var exit state.Exit
+		if err := state.Read(k.path("exit.json"), &exit); err != nil {
+			return fmt.Errorf("container %s still runs", k.id)
+		}
+		<-k.done
+	}
 	if err := s.endPause(); err != nil {
 		return err
 	}
