@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -68,26 +67,43 @@ func (t *tester) run(cmd *cobra.Command, patterns []string) error {
 		return err
 	}
 	defer clean()
-	if err := t.stage(ctx, r, files, pkgs); err != nil {
+	built, err := t.stage(ctx, r, files, pkgs, cmd.OutOrStdout())
+	if err != nil {
 		return err
 	}
 	conf.Files, conf.Mount, conf.Build = files, r.Dir, r.Build
-	return t.testAll(ctx, r, conf, pkgs, cmd.OutOrStdout())
-}
-
-func (t *tester) stage(ctx context.Context, r repo.Repo, dir string, pkgs []repo.Package) error {
-	if err := r.Stage(dir, t.built); err != nil {
+	if err := t.testAll(ctx, r, conf, built, cmd.OutOrStdout()); err != nil {
 		return err
 	}
+	if len(built) < len(pkgs) {
+		return ExitCode(1)
+	}
+	return nil
+}
+
+// stage fills the folder that is shipped and returns the packages whose tests
+// could be built; it reports the others in the manner of go test.
+func (t *tester) stage(ctx context.Context, r repo.Repo, dir string, pkgs []repo.Package, out io.Writer) (built []repo.Package, err error) {
+	if err := r.Stage(dir, t.built); err != nil {
+		return nil, err
+	}
 	if err := os.Mkdir(filepath.Join(dir, repo.TestDir), 0o755); err != nil {
-		return err
+		return nil, err
 	}
 	for _, p := range pkgs {
 		if err := r.BuildTest(ctx, p, r.TestBinary(dir, p)); err != nil {
-			return err
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			fmt.Fprintf(out, "%v\nFAIL\t%s [build failed]\n", err, p.Path)
+			continue
 		}
+		built = append(built, p)
 	}
-	return nil
+	if len(built) == 0 {
+		return nil, ExitCode(1)
+	}
+	return built, nil
 }
 
 // pristine names the state that the machine is set back to.
@@ -154,7 +170,7 @@ func (t *tester) testOne(ctx context.Context, r repo.Repo, m *machine.Machine, p
 	if !t.verbose {
 		out.Write(e.output.bytes())
 	}
-	_, _ = e.console.Write(bytes.Clone(console.bytes())) // a buffer takes all
+	_, _ = e.console.Write(console.bytes()) // a buffer takes all
 	dir, kept := e.keep(m)
 	if kept != nil {
 		return false, kept
