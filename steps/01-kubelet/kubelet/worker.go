@@ -2,7 +2,6 @@ package kubelet
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -138,7 +137,7 @@ func (k *Kubelet) step(ctx context.Context, w *worker) (again time.Duration, gon
 	case err == nil:
 		w.failures = 0
 		return min(again, k.Resync), gone
-	case ctx.Err() != nil && errors.Is(context.Cause(ctx), context.Canceled):
+	case ctx.Err() != nil:
 		return 0, false // the order has changed, or the kubelet ends
 	}
 	log.Error("sync pod", "err", err)

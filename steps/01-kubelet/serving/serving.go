@@ -5,6 +5,7 @@ package serving
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/k8s-groundup/groundup/steps/01-kubelet/config"
 	"github.com/k8s-groundup/groundup/steps/01-kubelet/criconfig"
+	"github.com/k8s-groundup/groundup/steps/01-kubelet/event"
 	"github.com/k8s-groundup/groundup/steps/01-kubelet/server"
 )
 
@@ -36,8 +38,9 @@ func TLS(conf *config.Configuration, flags config.Flags, node criconfig.Node) (*
 	return server.TLS(cert)
 }
 
-// Run serves until ctx is done. Healthy says why the kubelet is not.
-func Run(ctx context.Context, conf *config.Configuration, api *server.Server, healthy func() error) error {
+// Run serves until ctx is done. Healthy says why the kubelet is not; events are
+// what has happened to pods, which the health port shows as well, at /events.
+func Run(ctx context.Context, conf *config.Configuration, api *server.Server, healthy func() error, events func() []event.Event) error {
 	group, ctx := errgroup.WithContext(ctx)
 	if *conf.EnableServer {
 		l, err := listen(conf.Address, conf.Port)
@@ -52,7 +55,7 @@ func Run(ctx context.Context, conf *config.Configuration, api *server.Server, he
 	}
 	health, err := optional(conf.HealthzBindAddress, *conf.HealthzPort)
 	if err == nil && health != nil {
-		group.Go(func() error { return serveHealth(ctx, health, healthy) })
+		group.Go(func() error { return serveHealth(ctx, health, healthy, events) })
 	}
 	return errors.Join(err, group.Wait())
 }
@@ -73,7 +76,7 @@ func optional(address string, port int32) (net.Listener, error) {
 	return listen(address, port)
 }
 
-func serveHealth(ctx context.Context, l net.Listener, healthy func() error) error {
+func serveHealth(ctx context.Context, l net.Listener, healthy func() error, events func() []event.Event) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		if err := healthy(); err != nil {
@@ -81,6 +84,10 @@ func serveHealth(ctx context.Context, l net.Listener, healthy func() error) erro
 			return
 		}
 		fmt.Fprint(w, "ok")
+	})
+	mux.HandleFunc("GET /events", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(events()) // the client has gone if it fails
 	})
 	s := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	context.AfterFunc(ctx, func() { s.Close() })

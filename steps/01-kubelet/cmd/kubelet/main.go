@@ -101,7 +101,8 @@ func run(ctx context.Context, args []string) error {
 
 	// Who is told.
 	metrics, probeMetrics := prometheus.NewRegistry(), prometheus.NewRegistry()
-	events := event.Recorders{event.Log{Logger: log}, &event.Ring{}}
+	ring := &event.Ring{}
+	events := event.Recorders{event.Log{Logger: log}, ring}
 	statuses := podstatus.Sinks{podstatus.NewLog(log), server.NewPodMetrics(metrics)}
 
 	// The kubelet.
@@ -157,7 +158,7 @@ func run(ctx context.Context, args []string) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, part := range []func(context.Context) error{
 		runtime.Run, k.Run, probes.Run, logs.Run, collector.Run,
-		func(ctx context.Context) error { return serving.Run(ctx, conf, api, k.SyncLoopHealthy) },
+		func(ctx context.Context) error { return serving.Run(ctx, conf, api, k.SyncLoopHealthy, ring.Events) },
 	} {
 		group.Go(func() error { return part(ctx) })
 	}
