@@ -121,7 +121,7 @@ func TestStartSaysWhatIsWrongAndLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, h := range hs {
-		if isDir(h.dir(conf.Cgroup)) {
+		if _, err := os.Stat(h.dir(conf.Cgroup)); err == nil {
 			t.Errorf("%s is left", h.dir(conf.Cgroup))
 		}
 	}

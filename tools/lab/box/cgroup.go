@@ -78,6 +78,17 @@ func parseHierarchies(r io.Reader) ([]hierarchy, error) {
 
 func (h hierarchy) dir(cgroup string) string { return filepath.Join(h.mountpoint, cgroup) }
 
+// leaf is where the box's first processes are to live. A cgroup of v2 has
+// processes or children with controllers and never both, so the box's init
+// moves itself out of the root (package initd), and what enters the box from
+// outside goes to the leaf at once: it may come before init has moved.
+func (h hierarchy) leaf(cgroup string) string {
+	if h.fstype == "cgroup2" {
+		return filepath.Join(h.dir(cgroup), "init")
+	}
+	return h.dir(cgroup)
+}
+
 // joinCgroups makes the box's cgroup in every hierarchy and moves the process
 // into it.
 func joinCgroups(cgroup string, pid int) error {
@@ -87,7 +98,7 @@ func joinCgroups(cgroup string, pid int) error {
 	}
 	for _, h := range hs {
 		dir := h.dir(cgroup)
-		if err := os.MkdirAll(dir, 0o755); err != nil {
+		if err := os.MkdirAll(h.leaf(cgroup), 0o755); err != nil {
 			return err
 		}
 		if err := h.delegate(cgroup); err != nil {

@@ -119,26 +119,15 @@ func enterCgroups(cgroup string) (v2 *os.File, err error) {
 		return nil, err
 	}
 	for _, h := range hs {
-		dir := h.dir(cgroup)
 		if h.fstype == "cgroup2" {
-			// The box's init keeps its own processes in a leaf, because a v2
-			// cgroup has either processes or children with controllers.
-			if leaf := filepath.Join(dir, "init"); isDir(leaf) {
-				dir = leaf
-			}
-			if v2, err = os.Open(dir); err != nil {
+			if v2, err = os.Open(h.leaf(cgroup)); err != nil {
 				return nil, err
 			}
 			continue
 		}
-		if err := os.WriteFile(filepath.Join(dir, "tasks"), []byte(strconv.Itoa(unix.Gettid())), 0); err != nil {
+		if err := os.WriteFile(filepath.Join(h.leaf(cgroup), "tasks"), []byte(strconv.Itoa(unix.Gettid())), 0); err != nil {
 			return nil, err
 		}
 	}
 	return v2, nil
-}
-
-func isDir(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.IsDir()
 }

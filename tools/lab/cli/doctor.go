@@ -3,6 +3,8 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 
 	"github.com/k8s-groundup/groundup/tools/lab/cluster"
 	"github.com/k8s-groundup/groundup/tools/lab/doctor"
@@ -16,7 +18,7 @@ func doctorCommand() *cobra.Command {
 		Short: "Is this machine able? Each thing it lacks with the remedy",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			findings := doctor.Examine(cluster.Home())
+			findings := doctor.Examine(cluster.Home(), built())
 			w := cmd.OutOrStdout()
 			if asJSON {
 				e := json.NewEncoder(w)
@@ -46,4 +48,22 @@ func doctorCommand() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
 	return cmd
+}
+
+// built says whether the programs of the last step are in bin/.
+func built() bool {
+	s, dir, err := chooseStep(nil)
+	if err != nil {
+		return false
+	}
+	mains, err := s.Binaries()
+	if err != nil {
+		return false
+	}
+	for name := range mains {
+		if _, err := os.Stat(filepath.Join(binDir(dir, s), name)); err != nil {
+			return false
+		}
+	}
+	return true
 }

@@ -34,10 +34,12 @@ type Finding struct {
 // Good says whether there is nothing to do.
 func (f Finding) Good() bool { return f.Remedy == "" }
 
-// Examine looks at this machine. home is where the cluster's state is to be.
+// Examine looks at this machine. home is where the cluster's state is to be;
+// built says that the programs are there already, so that nothing is needed to
+// build them.
 // What needs root to be seen is left out for other users.
-func Examine(home string) []Finding {
-	all := []Finding{kernel(), cgroups(), overlayfs(), disk(home), stateFS(home), goTool(), compiler(), elevation()}
+func Examine(home string, built bool) []Finding {
+	all := []Finding{kernel(), cgroups(), overlayfs(), disk(home), stateFS(home), goTool(built), compiler(built), elevation()}
 	if os.Geteuid() == 0 {
 		all = append(all, namespaces(), network(), subnets(), resources())
 	}
@@ -109,14 +111,27 @@ func missing(have []string) string {
 func overlayfs() Finding {
 	f := Finding{What: "overlay file system"}
 	b, err := os.ReadFile("/proc/filesystems")
-	if err != nil {
+	switch {
+	case err != nil:
 		f.Remedy = err.Error()
-	} else if strings.Contains(string(b), "\toverlay\n") {
+	case strings.Contains(string(b), "\toverlay\n"):
 		f.Found = "in the kernel"
-	} else {
+	case moduleExists("overlay"):
+		f.Found = "a module that the first mount loads"
+	default:
 		f.Remedy = "modprobe overlay"
 	}
 	return f
+}
+
+// moduleExists says whether the running kernel has the module on disk.
+func moduleExists(name string) bool {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return false
+	}
+	deps, err := os.ReadFile(filepath.Join("/lib/modules", unix.ByteSliceToString(u.Release[:]), "modules.dep"))
+	return err == nil && strings.Contains(string(deps), "/"+name+".ko")
 }
 
 const gib = 1 << 30
@@ -159,8 +174,8 @@ func stateFS(home string) Finding {
 
 var notForUpper = map[int64]string{unix.OVERLAYFS_SUPER_MAGIC: "overlay", unix.NFS_SUPER_MAGIC: "nfs", unix.FUSE_SUPER_MAGIC: "fuse", unix.V9FS_MAGIC: "9p"}
 
-func goTool() Finding {
-	f := Finding{What: "Go"}
+func goTool(built bool) Finding {
+	f := Finding{What: "Go", Optional: built}
 	out, err := exec.Command("go", "env", "GOVERSION").Output()
 	if err != nil {
 		f.Remedy = "install Go 1.26 or later: https://go.dev/dl"
@@ -170,8 +185,8 @@ func goTool() Finding {
 	return f
 }
 
-func compiler() Finding {
-	f := Finding{What: "C compiler"}
+func compiler(built bool) Finding {
+	f := Finding{What: "C compiler", Optional: built}
 	path, err := exec.LookPath("gcc")
 	if err != nil {
 		f.Remedy = "make deps (or apt-get install gcc libc6-dev): the container init enters namespaces before Go starts"

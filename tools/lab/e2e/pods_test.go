@@ -276,7 +276,7 @@ func (p *play) poll(ts *testscript.TestScript, pod, what string, ask func() (ans
 func (p *play) about(name string) string {
 	var text strings.Builder
 	if pod := p.pod(name); pod != nil {
-		b, _ := json.MarshalIndent(pod.(map[string]any)["status"], "", " ")
+		b, _ := json.Marshal(pod.(map[string]any)["status"])
 		text.Write(b)
 	}
 	b, _ := os.ReadFile(p.node.Path("/var/log/kubelet.log"))

@@ -120,10 +120,10 @@ func TestKilledServiceIsStartedAgain(t *testing.T) {
 	if err := unix.Kill(first.PID, 0); err == nil {
 		t.Error("the killed process is a zombie: nobody has asked how it ended")
 	}
-	log, err := os.ReadFile(filepath.Join(m.dir, "a.log"))
-	if err != nil || !strings.HasPrefix(string(log), "hello\n") {
-		t.Errorf("log: %q, %v", log, err)
-	}
+	m.until("in the log", func(map[string]Status) bool {
+		log, err := os.ReadFile(filepath.Join(m.dir, "a.log"))
+		return err == nil && strings.HasPrefix(string(log), "hello\n")
+	})
 }
 
 func TestReloadConverges(t *testing.T) {
