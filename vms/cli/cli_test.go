@@ -1,0 +1,134 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/sys/unix"
+
+	"github.com/k8s-groundup/groundup/vms/repo"
+)
+
+var real = flag.Bool("boot", false, "boot real machines")
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"vm": func() {
+			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
+			defer stop()
+			err := New().ExecuteContext(ctx)
+			var exit ExitCode
+			switch {
+			case errors.As(err, &exit):
+				os.Exit(int(exit))
+			case err != nil:
+				fmt.Fprintf(os.Stderr, "vm: %v\n", err)
+				os.Exit(1)
+			}
+		},
+	})
+}
+
+func TestScripts(t *testing.T) {
+	r, err := repo.Find()
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("GROUNDUP_REPO", r.Dir)
+			for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOPROXY", "GOFLAGS", "HOME"} {
+				env.Setenv(name, os.Getenv(name))
+			}
+			if os.Getenv("GOCACHE") == "" {
+				cache, err := os.UserCacheDir()
+				if err != nil {
+					return err
+				}
+				env.Setenv("GOCACHE", filepath.Join(cache, "go-build"))
+			}
+			return nil
+		},
+		Condition: func(cond string) (bool, error) {
+			if cond == "boot" {
+				return *real, nil
+			}
+			return false, fmt.Errorf("unknown condition %s", cond)
+		},
+	})
+}
+
+func TestCheckMount(t *testing.T) {
+	for _, c := range []struct {
+		dir  string
+		good bool
+	}{
+		{"", true}, {"/work/main", true}, {"/usr/local/src", true},
+		{"/", false}, {"/usr", false}, {"/etc", false}, {"relative", false},
+	} {
+		if err := checkMount(c.dir); (err == nil) != c.good {
+			t.Errorf("%q: got %v, want good: %v", c.dir, err, c.good)
+		}
+	}
+}
+
+func TestPrefixerWritesWholeLines(t *testing.T) {
+	var out bytes.Buffer
+	p := &prefixer{mu: new(sync.Mutex), w: &out, prefix: "a | "}
+	for _, piece := range []string{"on", "e\ntwo\nth", "ree"} {
+		if _, err := p.Write([]byte(piece)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.flush()
+	p.flush()
+	if want := "a | one\na | two\na | three\n"; out.String() != want {
+		t.Errorf("got %q, want %q", &out, want)
+	}
+}
+
+func TestOldFailuresGo(t *testing.T) {
+	dir := t.TempDir()
+	for i := range keptFailures + 3 {
+		if err := os.Mkdir(filepath.Join(dir, fmt.Sprintf("%02d", i)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := prune(dir); err != nil {
+		t.Fatal(err)
+	}
+	left, _ := os.ReadDir(dir)
+	if len(left) != keptFailures || left[0].Name() != "03" {
+		t.Errorf("got %v, want the newest %d", left, keptFailures)
+	}
+}
+
+func TestEvidenceIsKept(t *testing.T) {
+	e := newEvidence(repo.Repo{Dir: t.TempDir()}, "steps/x")
+	var shown bytes.Buffer
+	fmt.Fprint(e.also(&shown), "output")
+	fmt.Fprint(&e.console, "console")
+	dir, err := e.keep(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for file, want := range map[string]string{"output.log": "output", "console.log": "console"} {
+		if got, err := os.ReadFile(filepath.Join(dir, file)); err != nil || string(got) != want {
+			t.Errorf("%s: got %q, %v, want %q", file, got, err, want)
+		}
+	}
+	if shown.String() != "output" || !strings.HasSuffix(dir, "-steps_x") {
+		t.Errorf("got %q in %s", &shown, dir)
+	}
+}
