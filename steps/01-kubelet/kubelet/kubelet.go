@@ -109,7 +109,7 @@ type Kubelet struct {
 	Log     *slog.Logger
 
 	// Admit decides whether a pod may run here, beside those that do; a nil
-	// result lets it in.
+	// result lets it in. It must not call the Kubelet.
 	Admit func(pod *corev1.Pod, others []*corev1.Pod) *criconfig.Rejection
 
 	// Warn names the fields that a pod sets and this kubelet does not honour,

@@ -57,34 +57,37 @@ func (k *Kubelet) results(kind probe.Kind, id string) (probe.Result, bool) {
 // admit asks once whether the pod may run here. A pod that runs already, because
 // an earlier kubelet admitted it, is not asked again.
 func (k *Kubelet) admit(w *worker, pod *corev1.Pod) *criconfig.Rejection {
-	if w.admitted {
-		return nil
-	}
-	if k.Admit != nil {
-		if refused := k.Admit(pod, k.others(w)); refused != nil {
-			k.event(pod, nil, corev1.EventTypeWarning, refused.Reason, refused.Message)
-			return refused
-		}
-	}
-	if k.Warn != nil {
+	refused, first := k.claim(w, pod)
+	switch {
+	case refused != nil:
+		k.event(pod, nil, corev1.EventTypeWarning, refused.Reason, refused.Message)
+	case first && k.Warn != nil:
 		if ignored := k.Warn(pod); ignored != "" {
 			k.event(pod, nil, corev1.EventTypeWarning, "FieldsNotHonoured", ignored)
 		}
 	}
-	w.admitted = true
-	return nil
+	return refused
 }
 
-// others returns the pods that run beside the worker's.
-func (k *Kubelet) others(w *worker) (pods []*corev1.Pod) {
+// claim takes the pod's share of the node, or says why it can't have it. Under
+// the lock, so that of two pods which fit only one by one, one is let in.
+func (k *Kubelet) claim(w *worker, pod *corev1.Pod) (refused *criconfig.Rejection, first bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if w.admitted {
+		return nil, false
+	}
+	var others []*corev1.Pod
 	for _, other := range k.workers {
-		if other != w && other.alive {
-			pods = append(pods, other.pod)
+		if other.admitted && other.alive {
+			others = append(others, other.pod)
 		}
 	}
-	return pods
+	if k.Admit != nil {
+		refused = k.Admit(pod, others)
+	}
+	w.admitted = refused == nil
+	return refused, true
 }
 
 // order tells a worker, on its own behalf, to stop its pod.

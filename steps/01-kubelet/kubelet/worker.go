@@ -26,11 +26,11 @@ type worker struct {
 	unwanted bool   // no source wants the pod: forget it when it is released
 	launched bool
 	alive    bool // holds its name: something of it may run
+	admitted bool // has its share of the node
 	cancel   context.CancelFunc
 	status   corev1.PodStatus
 
 	// The goroutine's own.
-	admitted bool
 	stopped  bool
 	released bool
 	failures int                                     // in a row
