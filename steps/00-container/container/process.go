@@ -20,6 +20,7 @@ func newProcess(s *specs.Process, io Stdio) *libcontainer.Process {
 		AppArmorProfile: s.ApparmorProfile,
 		Label:           s.SelinuxLabel,
 		ConsoleSocket:   io.Console,
+		LogLevel:        warnings,
 	}
 	for _, gid := range s.User.AdditionalGids {
 		p.AdditionalGroups = append(p.AdditionalGroups, int(gid))
@@ -50,6 +51,10 @@ func newProcess(s *specs.Process, io Stdio) *libcontainer.Process {
 	}
 	return p
 }
+
+// warnings is logrus' level of that name. Left empty, the C stage would send us
+// some forty debug messages for each process that starts.
+const warnings = "3"
 
 var rlimits = map[string]int{
 	"RLIMIT_AS":         unix.RLIMIT_AS,
