@@ -74,6 +74,9 @@ func (o *ours) Remove(ctx context.Context, _ int, name string) error {
 	id := o.ids[name]
 	delete(o.ids, name)
 	o.mu.Unlock()
+	if id == "" {
+		return nil
+	}
 	_, err := o.service.RemoveContainer(ctx, &runtimeapi.RemoveContainerRequest{ContainerId: id})
 	return err
 }

@@ -42,9 +42,10 @@ func together(ctx context.Context, s starter, prefix string, perLane, width int)
 	}
 	err := group.Wait()
 	took := time.Since(start)
+	// Also those that a failure or Ctrl-C left unstarted: removing them succeeds.
 	for lane := range width {
 		for i := range perLane {
-			err = errors.Join(err, s.Remove(ctx, lane, id(lane, i)))
+			err = errors.Join(err, s.Remove(context.WithoutCancel(ctx), lane, id(lane, i)))
 		}
 	}
 	return float64(took.Microseconds()) / 1000 / float64(perLane*width), err
