@@ -116,8 +116,8 @@ func (k *Kubelet) stopAll(ctx context.Context, pod *corev1.Pod, o *observed.Pod,
 	for range running {
 		err = errors.Join(err, <-errs)
 	}
-	if err != nil {
-		return err
+	if err := errors.Join(err, ctx.Err()); err != nil {
+		return err // above all no sandbox is stopped, which would end the grace period
 	}
 	for _, s := range o.Sandboxes {
 		if _, err := k.Runtime.StopPodSandbox(ctx, &runtimeapi.StopPodSandboxRequest{PodSandboxId: s.ID}); err != nil {

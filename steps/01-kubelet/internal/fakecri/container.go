@@ -63,7 +63,7 @@ func (r *Runtime) StopContainer(ctx context.Context, req *runtimeapi.StopContain
 		return nil, err
 	}
 	r.stop(ctx, c, time.Duration(req.Timeout)*time.Second)
-	return &runtimeapi.StopContainerResponse{}, nil
+	return &runtimeapi.StopContainerResponse{}, ctx.Err()
 }
 
 // stop is SIGTERM, a wait of at most grace, and SIGKILL.
