@@ -3,6 +3,7 @@ package kubelet
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -30,7 +31,25 @@ type kill struct {
 	Message   string
 }
 
-// Results tells what the probes of a container have established.
+// String is the actions in a line, for logs and tests: "sandbox#0 start:web".
+func (a actions) String() string {
+	var words []string
+	if a.End {
+		words = append(words, "end")
+	}
+	if a.Sandbox {
+		words = append(words, fmt.Sprintf("sandbox#%d", a.Attempt))
+	}
+	for _, k := range a.Kill {
+		words = append(words, "kill:"+k.Container.Name)
+	}
+	for _, c := range a.Start {
+		words = append(words, "start:"+c.Name)
+	}
+	return strings.Join(words, " ")
+}
+
+// results tells what the probes of a container have established.
 type results func(kind probe.Kind, containerID string) (probe.Result, bool)
 
 func (r results) failed(kind probe.Kind, id string) bool {

@@ -74,23 +74,6 @@ func see(pod *corev1.Pod, text string) *observed.Pod {
 	return o
 }
 
-func (a actions) String() string {
-	var words []string
-	if a.End {
-		words = append(words, "end")
-	}
-	if a.Sandbox {
-		words = append(words, fmt.Sprintf("sandbox#%d", a.Attempt))
-	}
-	for _, k := range a.Kill {
-		words = append(words, "kill:"+k.Container.Name)
-	}
-	for _, c := range a.Start {
-		words = append(words, "start:"+c.Name)
-	}
-	return strings.Join(words, " ")
-}
-
 func TestDecide(t *testing.T) {
 	const always, onFailure, never = corev1.RestartPolicyAlways, corev1.RestartPolicyOnFailure, corev1.RestartPolicyNever
 	for _, c := range []struct {

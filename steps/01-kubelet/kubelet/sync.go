@@ -26,6 +26,7 @@ func (k *Kubelet) sync(ctx context.Context, w *worker, pod *corev1.Pod) (again t
 	}
 	status := k.report(w, pod, o, ending{})
 	a := decide(pod, o, k.results)
+	k.Log.Debug("decided", "pod", w.name, "actions", a)
 	left := deadline(pod, status)
 	switch {
 	case left <= 0:
