@@ -8,9 +8,11 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/k8s-groundup/groundup/steps/00-container/cri"
 	"github.com/k8s-groundup/groundup/steps/00-container/image"
+	"github.com/k8s-groundup/groundup/tools/lab/box"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
@@ -120,6 +122,9 @@ func Containers(ctx context.Context, repo string, runs int) (rows []Row, err err
 	if err != nil {
 		return nil, err
 	}
+	defer func() {
+		err = errors.Join(err, box.RemoveCgroups("groundup-bench/pods", time.Now().Add(10*time.Second)))
+	}()
 	argv := []string{"/pause"}
 	us, err := newOurs(ctx, service, dir, images[0].Tags[0], argv, max(widths[0], widths[1]))
 	defer func() { err = errors.Join(err, us.Close(context.WithoutCancel(ctx))) }()
