@@ -132,6 +132,7 @@ func (s *Service) discardContainer(pod, id string) error {
 	if err := unmountBelow(run); err != nil {
 		return err
 	}
+	s.usage.forget(id, filepath.Join(s.dirs.Container(pod, id), "upper"))
 	// The record goes last: until then the container can be found, and removed.
 	dir := s.dirs.Container(pod, id)
 	entries, err := names(dir)

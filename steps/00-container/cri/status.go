@@ -3,7 +3,6 @@ package cri
 import (
 	"context"
 	"encoding/json"
-	"maps"
 
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
@@ -101,14 +100,4 @@ func matches(selector, labels map[string]string) bool {
 		}
 	}
 	return true
-}
-
-// merged returns the labels of both, the second winning.
-func merged(a, b map[string]string) map[string]string {
-	out := maps.Clone(a)
-	if out == nil {
-		out = map[string]string{}
-	}
-	maps.Copy(out, b)
-	return out
 }
