@@ -3,6 +3,7 @@ package manifest
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -102,10 +103,21 @@ func (f *findings) security(spec *corev1.PodSpec, sc *corev1.SecurityContext, p 
 		}
 	}
 	f.seccomp(sc.SeccompProfile, p.Child("seccompProfile"))
-	if sc.AllowPrivilegeEscalation != nil && !*sc.AllowPrivilegeEscalation && sc.Privileged != nil && *sc.Privileged {
+	f.escalation(sc, p)
+	f.appArmor(sc.AppArmorProfile, p.Child("appArmorProfile"))
+}
+
+// escalation refuses a promise that what else is set would break.
+func (f *findings) escalation(sc *corev1.SecurityContext, p *field.Path) {
+	if sc.AllowPrivilegeEscalation == nil || *sc.AllowPrivilegeEscalation {
+		return
+	}
+	if sc.Privileged != nil && *sc.Privileged {
 		f.invalid(p, sc, "cannot set `allowPrivilegeEscalation` to false and `privileged` to true")
 	}
-	f.appArmor(sc.AppArmorProfile, p.Child("appArmorProfile"))
+	if sc.Capabilities != nil && slices.Contains(sc.Capabilities.Add, "CAP_SYS_ADMIN") {
+		f.invalid(p, sc, "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN")
+	}
 }
 
 func (f *findings) seccomp(s *corev1.SeccompProfile, p *field.Path) {
