@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/k8s-groundup/groundup/steps/00-container/shim"
@@ -22,6 +23,33 @@ func (s *Service) recover(ctx context.Context) error {
 		if err := s.recoverPod(ctx, id); err != nil {
 			// One bad pod must not keep the others from being served.
 			s.log.Error("recover", "sandbox", id, "err", err)
+		}
+	}
+	return s.removeStaleLocks()
+}
+
+// removeStaleLocks removes the lock files of pods that are gone. One that is
+// held belongs to a pod that is about to be made.
+func (s *Service) removeStaleLocks() error {
+	files, err := names(filepath.Dir(s.lockFile("x")))
+	if err != nil {
+		return err
+	}
+	for _, name := range files {
+		id := strings.TrimSuffix(name, ".adopt")
+		if name == namesLock || exists(s.dirs.Pod(id)) {
+			continue
+		}
+		unlock, err := state.TryLock(s.lockFile(name))
+		if err != nil || unlock == nil {
+			continue
+		}
+		if !exists(s.dirs.Pod(id)) {
+			err = removeFile(s.lockFile(name))
+		}
+		unlock()
+		if err != nil {
+			return err
 		}
 	}
 	return nil

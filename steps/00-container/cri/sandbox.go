@@ -81,9 +81,12 @@ func checkUserNS(o *runtimeapi.NamespaceOption) error {
 	return nil
 }
 
+// namesLock is held while a sandbox gets its name.
+const namesLock = "names"
+
 // reserve writes the first record, unless another sandbox has the same name.
 func (s *Service) reserve(id string, req *runtimeapi.RunPodSandboxRequest) (*sandbox, error) {
-	unlock, err := s.lock("names")
+	unlock, err := s.lock(namesLock)
 	if err != nil {
 		return nil, err
 	}
