@@ -54,7 +54,7 @@ func (j *job) exec(cmd *cobra.Command, args []string) error {
 	if err := shipProgram(files, args[0]); err != nil {
 		return err
 	}
-	conf.Files, conf.Mount, conf.Build = files, r.Dir, r.Build
+	conf.Files, conf.Temporary, conf.Mount, conf.Build = files, true, r.Dir, r.Build
 	program := filepath.Join(r.Dir, repo.TestDir, filepath.Base(args[0]))
 	w := worker{repo: r, conf: conf, timeout: j.timeout, progress: cmd.ErrOrStderr()}
 	return w.do(cmd.Context(), machine.Command{

@@ -100,6 +100,7 @@ func (j *job) ship(r repo.Repo, conf *machine.Config) (clean func(), err error) 
 			return clean, err
 		}
 		conf.Mount, conf.Build = r.Dir, r.Build
+		conf.Temporary = j.nodes <= 1 // several machines are made of one folder
 		if err := r.Stage(conf.Files, true); err != nil {
 			clean()
 			return nil, err

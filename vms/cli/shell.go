@@ -16,19 +16,23 @@ import (
 func shellCommand() *cobra.Command {
 	var j job
 	cmd := &cobra.Command{
-		Use:   "shell",
+		Use:   "shell [flags] [-- COMMAND…]",
 		Short: "A root shell in a throw-away machine that has the repository and bin/",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Example: `  vm shell --systemd
+  vm shell --systemd -- sh -c 'bin/lab up 01 --no-build; exec bash'`,
+		RunE: func(cmd *cobra.Command, args []string) error {
 			j.repo = true
-			return j.shell(cmd)
+			if len(args) == 0 {
+				args = []string{"bash", "-l"}
+			}
+			return j.shell(cmd, args)
 		},
 	}
 	j.options.register(cmd)
 	return cmd
 }
 
-func (j *job) shell(cmd *cobra.Command) error {
+func (j *job) shell(cmd *cobra.Command, args []string) error {
 	tty := int(os.Stdin.Fd())
 	if !term.IsTerminal(tty) {
 		return errors.New("a shell wants a terminal: `vm run --repo -- sh` reads from a pipe")
@@ -63,7 +67,7 @@ func (j *job) shell(cmd *cobra.Command) error {
 	}
 	defer term.Restore(tty, before)
 	return exit(m.Run(cmd.Context(), machine.Command{
-		Args: []string{"bash", "-l"}, Env: []string{"TERM=" + os.Getenv("TERM"), "GROUNDUP_REPO=" + r.Dir}, Dir: r.Dir,
+		Args: args, Env: []string{"TERM=" + os.Getenv("TERM"), "GROUNDUP_REPO=" + r.Dir}, Dir: r.Dir,
 		Stdin: os.Stdin, Stdout: os.Stdout, TTY: &wire.Size{Rows: uint16(rows), Cols: uint16(cols)},
 	}))
 }

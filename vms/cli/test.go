@@ -71,7 +71,7 @@ func (t *tester) run(cmd *cobra.Command, patterns []string) error {
 	if err != nil {
 		return err
 	}
-	conf.Files, conf.Mount, conf.Build = files, r.Dir, r.Build
+	conf.Files, conf.Temporary, conf.Mount, conf.Build = files, true, r.Dir, r.Build
 	if err := t.testAll(ctx, r, conf, built, cmd.OutOrStdout()); err != nil {
 		return err
 	}

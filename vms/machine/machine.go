@@ -141,6 +141,11 @@ func (m *Machine) qemuConfig(ctx context.Context) (qemu.Config, error) {
 		if err := makeDisk(ctx, q.Disk, c.Files); err != nil {
 			return q, err
 		}
+		if c.Temporary {
+			if err := os.RemoveAll(c.Files); err != nil {
+				return q, err
+			}
+		}
 	}
 	return q, nil
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -22,6 +23,8 @@ import (
 
 // Booting wants the image, and minutes where processors are emulated.
 var real = flag.Bool("boot", false, "boot real machines")
+
+var sayAccel sync.Once
 
 func config(t *testing.T) Config {
 	t.Helper()
@@ -44,7 +47,7 @@ func config(t *testing.T) Config {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%s: %s", accel, why)
+	sayAccel.Do(func() { t.Logf("%s: %s", accel, why) })
 	return Config{Image: img, Accel: accel, Memory: 768}
 }
 
@@ -175,9 +178,24 @@ func TestCancelledCommandIsInterrupted(t *testing.T) {
 	m := boot(t, config(t))
 	ctx, cancel := context.WithCancel(t.Context())
 	out := writerFunc(func(b []byte) (int, error) { cancel(); return len(b), nil })
-	code, err := m.Run(ctx, Command{Args: []string{"sh", "-c", "trap 'exit 7' TERM; echo ready; sleep 1000 & wait"}, Stdout: out})
+	code, err := m.Run(ctx, Command{Args: []string{"sh", "-c", "trap 'exit 7' TERM; sleep 1000 & echo ready; wait"}, Stdout: out})
 	if !errors.Is(err, context.Canceled) || code != 7 {
 		t.Errorf("got %d, %v, want the command's own exit and Canceled", code, err)
+	}
+}
+
+// What a command has left behind holds its output: the end must come all the
+// same, with the code of the command itself.
+func TestSurvivorsOfAnInterruptAreKilled(t *testing.T) {
+	m := boot(t, config(t))
+	ctx, cancel := context.WithCancel(t.Context())
+	out := writerFunc(func(b []byte) (int, error) { cancel(); return len(b), nil })
+	code, err := m.Run(ctx, Command{Args: []string{"sh", "-c", "trap 'exit 7' TERM; (trap '' TERM; sleep 1000) & echo ready; wait"}, Stdout: out})
+	if !errors.Is(err, context.Canceled) || code != 7 {
+		t.Errorf("got %d, %v, want the command's own exit and Canceled", code, err)
+	}
+	if got := sh(t, m, "pgrep -c sleep || :"); got != "0" {
+		t.Errorf("got %s survivors, want none", got)
 	}
 }
 

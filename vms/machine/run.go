@@ -24,7 +24,8 @@ type Command struct {
 	TTY    *wire.Size // run it on a terminal: then all output is Stdout
 }
 
-// interruptGrace is how long an interrupted command may tidy up.
+// interruptGrace is how long an interrupted command may tidy up, and then how
+// long a killed one may take to be gone.
 const interruptGrace = 5 * time.Second
 
 // Run runs a command and returns its exit code, 128+n when signal n killed it.
@@ -43,7 +44,7 @@ func (m *Machine) Run(ctx context.Context, c Command) (int, error) {
 	}
 	go m.feed(id, c.Stdin)
 	interrupt := ctx.Done()
-	var kill <-chan time.Time
+	var kill, leave <-chan time.Time
 	for {
 		select {
 		case msg := <-messages:
@@ -58,6 +59,9 @@ func (m *Machine) Run(ctx context.Context, c Command) (int, error) {
 			kill = time.After(interruptGrace)
 			m.signal(id, unix.SIGTERM)
 		case <-kill:
+			leave = time.After(interruptGrace)
+			m.signal(id, unix.SIGKILL)
+		case <-leave:
 			return -1, ctx.Err()
 		case <-m.process.Done():
 			return -1, m.ended()
