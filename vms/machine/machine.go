@@ -35,9 +35,11 @@ type Config struct {
 	CPUs     int    // 2 if zero
 
 	// Files is a folder whose content the machine finds in Mount, to change as it
-	// likes. The folder itself is only read.
-	Files string
-	Mount string
+	// likes. The folder itself is only read; if it is Temporary, it is removed as
+	// soon as the machine has its copy.
+	Files     string
+	Mount     string
+	Temporary bool
 
 	Network *Network  // nil: none but lo
 	Console io.Writer // what the machine says on its serial port; may be nil
