@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
 	"github.com/k8s-groundup/groundup/steps/00-container/shim"
 	"github.com/k8s-groundup/groundup/steps/00-container/state"
 )
@@ -26,6 +28,19 @@ func (s *Service) recover(ctx context.Context) error {
 		}
 	}
 	return s.removeStaleLocks()
+}
+
+// Reset removes every pod, and the cgroup above those that named none.
+func (s *Service) Reset(ctx context.Context) error {
+	all, err := s.allSandboxes()
+	if err != nil {
+		return err
+	}
+	for _, sb := range all {
+		_, err2 := s.RemovePodSandbox(ctx, &runtimeapi.RemovePodSandboxRequest{PodSandboxId: sb.ID})
+		err = errors.Join(err, err2)
+	}
+	return errors.Join(err, removeCgroup(s.conf.CgroupParent))
 }
 
 // removeStaleLocks removes the lock files of pods that are gone. One that is

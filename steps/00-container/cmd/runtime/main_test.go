@@ -33,7 +33,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("ROOT", filepath.Join(env.WorkDir, "root"))
 			env.Setenv("STATE", filepath.Join(env.WorkDir, "state"))
 			env.Setenv("SHIM", filepath.Join(bin, "runtime-shim"))
-			env.Setenv("CGROUP", fmt.Sprintf("/groundup-test-cli-%d", os.Getpid()))
+			env.Setenv("CGROUP", fmt.Sprintf("/groundup-test-cli-%d-%s", os.Getpid(), filepath.Base(env.WorkDir)))
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"r": r},

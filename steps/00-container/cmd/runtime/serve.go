@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -120,15 +119,7 @@ func (a *app) reset() *cobra.Command {
 				return err
 			}
 			defer s.Close()
-			pods, err := s.ListPodSandbox(c.Context(), &runtimeapi.ListPodSandboxRequest{})
-			if err != nil {
-				return err
-			}
-			for _, p := range pods.GetItems() {
-				_, err2 := s.RemovePodSandbox(c.Context(), &runtimeapi.RemovePodSandboxRequest{PodSandboxId: p.GetId()})
-				err = errors.Join(err, err2)
-			}
-			if err != nil {
+			if err := s.Reset(c.Context()); err != nil {
 				return err
 			}
 			return removeBridge(c.Context(), filepath.Join(a.conf.State, "bridge"))
