@@ -84,10 +84,10 @@ func build(ctx context.Context, repo string, s *step.Step, r *reporter) error {
 		}
 	}
 	if err := r.do("build the programs", func() error {
-		if err := goBuild(ctx, repo, nil, "bin/", "./tools/lab/cmd/node-init", "./tools/images/cmd/images"); err != nil {
+		if err := goBuild(ctx, repo, "bin/", "./tools/lab/cmd/node-init", "./tools/images/cmd/images"); err != nil {
 			return err
 		}
-		return goBuild(ctx, repo, nil, rel(repo, binDir(repo, s))+"/", pure...)
+		return goBuild(ctx, repo, rel(repo, binDir(repo, s))+"/", pure...)
 	}); err != nil {
 		return err
 	}
@@ -96,8 +96,7 @@ func build(ctx context.Context, repo string, s *step.Step, r *reporter) error {
 			return fmt.Errorf("the container init needs a C compiler, and there is no gcc here: `make deps` installs it")
 		}
 		for _, name := range s.Cgo {
-			env := []string{"CGO_ENABLED=1"}
-			if err := goBuild(ctx, repo, env, rel(repo, binDir(repo, s))+"/", "./"+rel(repo, mains[name])); err != nil {
+			if err := goBuildStatic(ctx, repo, rel(repo, binDir(repo, s))+"/", "./"+rel(repo, mains[name])); err != nil {
 				return err
 			}
 		}
@@ -117,15 +116,23 @@ func rel(repo, path string) string {
 	return path
 }
 
-func goBuild(ctx context.Context, repo string, env []string, out string, packages ...string) error {
-	ldflags := "-s -w"
-	if len(env) == 0 {
-		env = []string{"CGO_ENABLED=0"}
-	} else {
-		ldflags += " -extldflags=-static"
+const buildTags = "netgo,osusergo"
+
+// goBuild builds programs in pure Go.
+func goBuild(ctx context.Context, repo, out string, packages ...string) error {
+	argv := []string{"go", "build", "-trimpath", "-tags=" + buildTags, "-ldflags=-s -w", "-o", out}
+	return run(ctx, repo, []string{"CGO_ENABLED=0"}, append(argv, packages...)...)
+}
+
+// goBuildStatic builds a program that links C statically: with libseccomp, where
+// its static library is installed, so that RuntimeDefault is a filter.
+func goBuildStatic(ctx context.Context, repo, out, main string) error {
+	tags := buildTags
+	if exec.CommandContext(ctx, "pkg-config", "--exists", "libseccomp").Run() == nil {
+		tags += ",seccomp"
 	}
-	argv := []string{"go", "build", "-trimpath", "-tags=netgo,osusergo", "-ldflags=" + ldflags, "-o", out}
-	return run(ctx, repo, env, append(argv, packages...)...)
+	argv := []string{"go", "build", "-trimpath", "-tags=" + tags, "-ldflags=-s -w -extldflags=-static", "-o", out, main}
+	return run(ctx, repo, []string{"CGO_ENABLED=1"}, argv...)
 }
 
 // run runs a program of the build and shows what it said only when it failed.

@@ -286,14 +286,13 @@ func resources() Finding {
 }
 
 func seccomp() Finding {
-	f := Finding{What: "libseccomp", Optional: true}
-	for _, dir := range []string{"/usr/lib/*", "/usr/lib64", "/lib/*"} {
-		if m, err := filepath.Glob(filepath.Join(dir, "libseccomp.so.2")); err == nil && len(m) > 0 {
-			f.Found = m[0]
-			return f
-		}
+	f := Finding{What: "libseccomp to build with", Optional: true}
+	out, err := exec.Command("pkg-config", "--modversion", "libseccomp").Output()
+	if err != nil {
+		f.Remedy = "make deps (or apt-get install pkg-config libseccomp-dev): without it RuntimeDefault means Unconfined"
+		return f
 	}
-	f.Remedy = "apt-get install libseccomp-dev: without it containers run Unconfined"
+	f.Found = strings.TrimSpace(string(out))
 	return f
 }
 
