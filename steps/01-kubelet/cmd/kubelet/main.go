@@ -82,7 +82,7 @@ func run(ctx context.Context, args []string) error {
 	}
 	log = log.With("node", node.Name)
 	runtime, err := noderuntime.Open(ctx, conf, flags, func() (network.Network, error) {
-		return noderuntime.Network(flags.Network, conf.PodCIDR, filepath.Join(flags.RuntimeState, "network"), log)
+		return noderuntime.Network(flags.Network, conf.PodCIDR, filepath.Join(flags.RuntimeState, "bridge"), log)
 	}, log)
 	if err != nil {
 		return err
