@@ -3,8 +3,11 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -34,21 +37,39 @@ func TestScripts(t *testing.T) {
 			env.Setenv("STATE", filepath.Join(env.WorkDir, "state"))
 			env.Setenv("SHIM", filepath.Join(bin, "runtime-shim"))
 			env.Setenv("CGROUP", fmt.Sprintf("/groundup-test-cli-%d-%s", os.Getpid(), filepath.Base(env.WorkDir)))
+			env.Defer(func() { // a script that fails half way leaves pods
+				if out, err := exec.Command("runtime", append(flags(env.Getenv), "reset")...).CombinedOutput(); err != nil {
+					t.Errorf("reset: %v: %s", err, out)
+				}
+			})
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"r": r},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"r": r, "wait-gone": waitGone},
 	})
 }
 
 // r is the runtime with the flags that keep it inside the test's directories.
 func r(ts *testscript.TestScript, neg bool, args []string) {
-	err := ts.Exec("runtime", append([]string{
-		"--root", ts.Getenv("ROOT"), "--state", ts.Getenv("STATE"), "--shim", ts.Getenv("SHIM"), "--cgroup-parent", ts.Getenv("CGROUP"),
-	}, args...)...)
+	err := ts.Exec("runtime", append(flags(ts.Getenv), args...)...)
 	if neg && err == nil {
 		ts.Fatalf("runtime %v succeeded", args)
 	}
 	if !neg && err != nil {
 		ts.Fatalf("runtime %v: %v", args, err)
 	}
+}
+
+func flags(env func(string) string) []string {
+	return []string{"--root", env("ROOT"), "--state", env("STATE"), "--shim", env("SHIM"), "--cgroup-parent", env("CGROUP")}
+}
+
+// waitGone polls until no container of this name is listed.
+func waitGone(ts *testscript.TestScript, _ bool, args []string) {
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		r(ts, false, []string{"ps", "-a"})
+		if !strings.Contains(ts.ReadFile("stdout"), " "+args[0]+" ") {
+			return
+		}
+	}
+	ts.Fatalf("container %s is still there after 20s", args[0])
 }
