@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"sync"
 
@@ -16,8 +17,9 @@ import (
 // networks connects each sandbox the way its annotation says. The bridge is
 // made when the first sandbox wants it.
 type networks struct {
-	dir      string // of the bridge's leases
-	fallback string // for sandboxes that do not say
+	dir      string       // of the bridge's leases
+	subnet   netip.Prefix // of the bridge; zero for what it has
+	fallback string       // for sandboxes that do not say
 	log      *slog.Logger
 
 	mu     sync.Mutex // guards bridge
@@ -46,7 +48,7 @@ func (n *networks) openBridge() (*bridge.Bridge, error) {
 	if n.bridge != nil {
 		return n.bridge, nil
 	}
-	b, err := bridge.New(bridge.Config{State: n.dir, Log: n.log})
+	b, err := bridge.New(bridge.Config{State: n.dir, Subnet: n.subnet, Log: n.log})
 	n.bridge = b
 	return b, err
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,7 +22,7 @@ import (
 const maxMessage = 16 << 20
 
 func (a *app) serve() *cobra.Command {
-	var listen, kind string
+	var listen, kind, podCIDR string
 	c := &cobra.Command{
 		Use:   "serve",
 		Short: "Serve the CRI on a unix socket",
@@ -29,7 +30,11 @@ func (a *app) serve() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error {
 			conf := a.conf
 			conf.Log = slog.New(slog.NewTextHandler(os.Stderr, nil))
-			conf.Network = &networks{dir: filepath.Join(conf.State, "bridge"), fallback: kind, log: conf.Log}
+			subnet, err := parseCIDR(podCIDR)
+			if err != nil {
+				return err
+			}
+			conf.Network = &networks{dir: filepath.Join(conf.State, "bridge"), subnet: subnet, fallback: kind, log: conf.Log}
 			s, err := cri.Open(conf)
 			if err != nil {
 				return err
@@ -40,8 +45,20 @@ func (a *app) serve() *cobra.Command {
 	}
 	c.Flags().StringVar(&listen, "listen", "unix:///run/groundup/cri.sock", "`URL` of the socket")
 	c.Flags().StringVar(&kind, "network", "bridge", "`KIND` of network for pods: none or bridge")
+	c.Flags().StringVar(&podCIDR, "pod-cidr", "", "`CIDR` of the pods on the bridge (default: what the bridge has, else 10.88.0.0/24)")
 	c.Flags().StringVar(&a.conf.StreamAddr, "stream-addr", "127.0.0.1:0", "`ADDR` for exec, attach and port-forward")
 	return c
+}
+
+func parseCIDR(s string) (netip.Prefix, error) {
+	if s == "" {
+		return netip.Prefix{}, nil
+	}
+	p, err := netip.ParsePrefix(s)
+	if err != nil {
+		return p, fmt.Errorf("--pod-cidr: %w", err)
+	}
+	return p, nil
 }
 
 func serve(ctx context.Context, s *cri.Service, url string, log *slog.Logger) error {

@@ -39,7 +39,7 @@ import (
 type Config struct {
 	State  string       // directory for the leases; survives a restart, not a new machine
 	Name   string       // of the bridge; default groundup0
-	Subnet netip.Prefix // of the sandboxes; default 10.88.0.0/24
+	Subnet netip.Prefix // of the sandboxes; default: what the bridge has, else 10.88.0.0/24
 	MTU    int          // default: that of the interface with the default route, else 1500
 	Table  string       // nft table; default groundup-bridge
 	Log    *slog.Logger // default slog.Default()
@@ -50,7 +50,7 @@ func (c Config) withDefaults() (Config, error) {
 		c.Name = "groundup0"
 	}
 	if !c.Subnet.IsValid() {
-		c.Subnet = netip.MustParsePrefix("10.88.0.0/24")
+		c.Subnet = subnetOf(c.Name)
 	}
 	if c.Table == "" {
 		c.Table = "groundup-bridge"
@@ -68,6 +68,20 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("bridge: name %q is longer than the 15 bytes of an interface name", c.Name)
 	}
 	return c, nil
+}
+
+// subnetOf is the subnet of the bridge that is there already, so that commands
+// which were told nothing go along with the daemon that was.
+func subnetOf(bridge string) netip.Prefix {
+	if link, err := netlink.LinkByName(bridge); err == nil {
+		addrs, err := netlink.AddrList(link, netlink.FAMILY_V4)
+		if err == nil && len(addrs) > 0 {
+			if p, err := netip.ParsePrefix(addrs[0].IPNet.String()); err == nil {
+				return p
+			}
+		}
+	}
+	return netip.MustParsePrefix("10.88.0.0/24")
 }
 
 // A Bridge is a node's network.

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"net/netip"
 	"testing"
 
 	"github.com/k8s-groundup/groundup/steps/00-container/network"
@@ -22,4 +23,17 @@ func newBridge(t *testing.T, c Config) *Bridge {
 
 func TestConformance(t *testing.T) {
 	networktest.Run(t, func(t *testing.T) network.Network { return newBridge(t, Config{}) })
+}
+
+// TestBridgeWithoutASubnetTakesTheOneThatIsThere: the runtime command, which is
+// told nothing, and a kubelet, which is told the node's range, use one bridge.
+func TestBridgeWithoutASubnetTakesTheOneThatIsThere(t *testing.T) {
+	node := networktest.NewNamespace(t)
+	node.Do(t, func() {
+		want := netip.MustParsePrefix("10.244.7.0/24")
+		newBridge(t, Config{Subnet: want})
+		if got := newBridge(t, Config{}).conf.Subnet; got != want {
+			t.Errorf("got subnet %s, want %s: two subnets on one bridge", got, want)
+		}
+	})
 }
