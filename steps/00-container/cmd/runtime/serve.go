@@ -34,7 +34,11 @@ func (a *app) serve() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			conf.Network = &networks{dir: filepath.Join(conf.State, "bridge"), subnet: subnet, fallback: kind, log: conf.Log}
+			net := &networks{dir: filepath.Join(conf.State, "bridge"), subnet: subnet, fallback: kind, log: conf.Log}
+			if err := net.Ready(); err != nil { // makes the bridge, before a command makes it otherwise
+				return err
+			}
+			conf.Network = net
 			s, err := cri.Open(conf)
 			if err != nil {
 				return err
