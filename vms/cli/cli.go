@@ -57,21 +57,29 @@ func (o *options) register(cmd *cobra.Command) {
 	f.StringVar(&o.accel, "accel", "", "`kvm` or tcg; without, what a probe boot finds")
 }
 
+// check refuses flags that make no sense, before anything is built or booted.
+func (o *options) check() error {
+	switch qemu.Accel(o.accel) {
+	case "", qemu.KVM, qemu.TCG:
+		return nil
+	}
+	return fmt.Errorf("--accel %s: want kvm or tcg", o.accel)
+}
+
 // prepare makes what is to be booted, and returns it as a config to complete.
 func (o *options) prepare(ctx context.Context, r repo.Repo, log io.Writer) (machine.Config, error) {
+	if err := o.check(); err != nil {
+		return machine.Config{}, err
+	}
 	img, err := buildImage(ctx, r, log)
 	if err != nil {
 		return machine.Config{}, err
 	}
 	accel := qemu.Accel(o.accel)
-	switch accel {
-	case "":
+	if accel == "" {
 		if accel, _, err = qemu.Choose(ctx, img.Kernel, img.Initrd); err != nil {
 			return machine.Config{}, err
 		}
-	case qemu.KVM, qemu.TCG:
-	default:
-		return machine.Config{}, fmt.Errorf("--accel %s: want kvm or tcg", o.accel)
 	}
 	return machine.Config{Image: img, Accel: accel, Systemd: o.systemd, Memory: o.memory, CPUs: o.cpus}, nil
 }

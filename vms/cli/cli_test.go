@@ -69,16 +69,23 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-func TestCheckMount(t *testing.T) {
+func TestCheck(t *testing.T) {
 	for _, c := range []struct {
-		dir  string
-		good bool
+		job  job
+		want string
 	}{
-		{"", true}, {"/work/main", true}, {"/usr/local/src", true},
-		{"/", false}, {"/usr", false}, {"/etc", false}, {"relative", false},
+		{job{nodes: 1}, ""},
+		{job{nodes: 1, mount: "/usr/local/src"}, ""},
+		{job{nodes: 1, files: "."}, ""},
+		{job{nodes: 1, mount: "/usr/"}, "would cover"},
+		{job{nodes: 1, files: "/"}, "would cover"},
+		{job{nodes: 1, mount: "relative"}, "absolute"},
+		{job{nodes: 0}, "--nodes 0"},
+		{job{nodes: 1, options: options{accel: "fast"}}, "kvm or tcg"},
 	} {
-		if err := checkMount(c.dir); (err == nil) != c.good {
-			t.Errorf("%q: got %v, want good: %v", c.dir, err, c.good)
+		err := c.job.check()
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%+v: got %v, want %q", c.job, err, c.want)
 		}
 	}
 }

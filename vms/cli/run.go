@@ -56,6 +56,9 @@ exit code on, and throws the machine away with all that was written in it.`,
 }
 
 func (j *job) run(cmd *cobra.Command, args []string) error {
+	if err := j.check(); err != nil {
+		return err
+	}
 	r, err := repo.Find()
 	if err != nil {
 		return err
@@ -114,19 +117,30 @@ func (j *job) ship(r repo.Repo, conf *machine.Config) (clean func(), err error) 
 	if j.mount != "" {
 		conf.Mount = j.mount
 	}
-	return clean, checkMount(conf.Mount)
+	return clean, nil
 }
 
-// checkMount refuses to cover what the machine lives on.
-func checkMount(dir string) error {
+// check refuses flags that make no sense. A disk may not cover what the machine
+// lives on.
+func (j *job) check() error {
+	at := j.mount
+	if at == "" && j.files != "" {
+		abs, err := filepath.Abs(j.files)
+		if err != nil {
+			return err
+		}
+		at = abs
+	}
 	system := []string{"/", "/bin", "/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/sbin", "/sys", "/usr", "/var"}
-	if slices.Contains(system, dir) {
-		return fmt.Errorf("a disk on %s would cover the machine's own: choose another place by --at", dir)
+	switch {
+	case at != "" && !filepath.IsAbs(at):
+		return fmt.Errorf("--at %s: want an absolute path", at)
+	case slices.Contains(system, filepath.Clean(at)):
+		return fmt.Errorf("a disk on %s would cover the machine's own: choose another place by --at", at)
+	case j.nodes < 1 || j.nodes > 99:
+		return fmt.Errorf("--nodes %d: want 1 to 99", j.nodes)
 	}
-	if dir != "" && !filepath.IsAbs(dir) {
-		return fmt.Errorf("--at %s: want an absolute path", dir)
-	}
-	return nil
+	return j.options.check()
 }
 
 // A worker boots a machine for one command.
