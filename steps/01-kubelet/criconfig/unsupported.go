@@ -7,6 +7,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/k8s-groundup/groundup/steps/01-kubelet/podsource"
 )
 
 // Unsupported lists the fields that a pod sets and this step does not honour.
@@ -20,7 +22,7 @@ func Unsupported(pod *corev1.Pod) field.ErrorList {
 	u := unsupported{}
 	u.pod(spec, &pod.Spec)
 	for i := range pod.Spec.Volumes {
-		u.volume(spec.Child("volumes").Index(i), &pod.Spec.Volumes[i])
+		u.volume(spec.Child("volumes").Index(i), &pod.Spec.Volumes[i], podsource.IsStatic(pod))
 	}
 	for i := range pod.Spec.InitContainers {
 		u.container(spec.Child("initContainers").Index(i), &pod.Spec.InitContainers[i])
@@ -122,12 +124,14 @@ func (u *unsupported) resources(p *field.Path, list corev1.ResourceList) {
 }
 
 // volume reports the kinds that no plugin of this step supports.
-func (u *unsupported) volume(p *field.Path, v *corev1.Volume) {
+func (u *unsupported) volume(p *field.Path, v *corev1.Volume, static bool) {
 	const why = "is not supported: the pod will wait for it"
 	s := &v.VolumeSource
 	switch {
 	case s.EmptyDir != nil:
 		u.when(strings.HasPrefix(string(s.EmptyDir.Medium), string(corev1.StorageMediumHugePages)), p.Child("emptyDir"), "medium", why)
+		u.when(static && s.EmptyDir.Medium == "" && s.EmptyDir.SizeLimit != nil, p.Child("emptyDir"), "sizeLimit",
+			"is watched and logged, but not enforced: static pods are not evicted")
 	case s.HostPath != nil, s.DownwardAPI != nil:
 	case s.Projected != nil:
 		for i := range s.Projected.Sources {

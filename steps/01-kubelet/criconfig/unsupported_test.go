@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/k8s-groundup/groundup/steps/01-kubelet/podsource"
 )
 
 // honoured lists, per API type, the fields that this step does something about:
@@ -189,4 +191,18 @@ containers:
 		"spec.containers[0].resources.limits[ephemeral-storage]", "spec.containers[0].resources.limits[example.com/gpu]",
 		"spec.containers[0].env[1].valueFrom.configMapKeyRef",
 	})
+}
+
+func TestLimitOnDiskOfAStaticPodIsReported(t *testing.T) {
+	pod := podOf(t, `
+volumes: [{name: disk, emptyDir: {sizeLimit: 1Mi}}, {name: memory, emptyDir: {medium: Memory, sizeLimit: 1Mi}}, {name: free, emptyDir: {}}]
+containers: [{name: a}]
+`)
+	if got := Unsupported(pod); len(got) > 0 {
+		t.Errorf("got %v of a pod that can be evicted", got)
+	}
+	pod.Annotations = map[string]string{podsource.Annotation: "file"}
+	if got := Unsupported(pod); len(got) != 1 || got[0].Field != "spec.volumes[0].emptyDir.sizeLimit" {
+		t.Errorf("got %v, want spec.volumes[0].emptyDir.sizeLimit", got)
+	}
 }

@@ -44,6 +44,7 @@ var update = flag.Bool("update", false, "write the transcripts anew; read the di
 //	fail METHOD NAME [ERROR]  calls of a runtime method fail from now on; without ERROR they work again
 //	result CONTAINER KIND RESULT   a probe of the container's present attempt has a new result
 //	kill-sandbox POD
+//	evict POD MESSAGE         the pod takes more than it may
 //	stop, start               kill the kubelet; start one
 func TestTranscripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txtar")
@@ -117,6 +118,7 @@ type scene struct {
 	source  *static.Source
 	pods    []*corev1.Pod
 	probes  *fakeProbes
+	kubelet *Kubelet
 	stop    func()
 	began   time.Time
 
@@ -153,6 +155,7 @@ func (s *scene) start() {
 		Probes: s.probes, Hooks: lifecycle.New(s.runtime), Status: s, Events: s,
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	}
+	s.kubelet = k
 	done := make(chan error, 1)
 	go func() { done <- k.Run(ctx) }()
 	s.stop = func() {
@@ -193,6 +196,13 @@ func (s *scene) do(verb string, args []string) {
 	case "kill-sandbox":
 		s.say("-- kill sandbox of %s", args[0])
 		s.runtime.KillSandbox(args[0])
+	case "evict":
+		s.say("-- evict %s", args[0])
+		for _, pod := range s.kubelet.Pods() {
+			if pod.Name == args[0] {
+				s.kubelet.Evict(pod, strings.Join(args[1:], " "))
+			}
+		}
 	case "stop":
 		s.stop()
 		s.say("-- kill the kubelet")

@@ -74,20 +74,24 @@ func (w *worker) poke() {
 }
 
 // stop orders the end of the pod, and interrupts what the worker is doing for
-// it. A second order only matters when it leaves less time. The caller holds
+// it. A second order only matters when it leaves less time; the first reason to
+// fail the pod stays. It reports whether anything has changed. The caller holds
 // Kubelet.mu.
-func (w *worker) stop(e ending) {
+func (w *worker) stop(e ending) (changed bool) {
 	if w.order == stop {
 		if e.grace == nil || w.ending.grace != nil && *w.ending.grace <= *e.grace {
-			return
+			return false
 		}
-		e.failed = w.ending.failed
+		if w.ending.failed != (podstatus.Failure{}) {
+			e.failed = w.ending.failed
+		}
 	}
 	w.order, w.ending = stop, e
 	if w.cancel != nil {
 		w.cancel()
 	}
 	w.poke()
+	return true
 }
 
 // A turn is what a worker has to do this time.

@@ -15,11 +15,21 @@ import (
 // has spoken once.
 type Source interface {
 	// Name identifies the source in logs and in the annotation
-	// kubernetes.io/config.source: "file", "api".
+	// [Annotation]: "file", "api".
 	Name() string
 
 	// Run calls update with every new set until ctx is done, and then returns
 	// nil. Any other return value means the source has failed for good. The
 	// callee of update owns the slice and the pods in it.
 	Run(ctx context.Context, update func([]*corev1.Pod)) error
+}
+
+// Annotation names the source that a pod came from, as upstream's pkg/kubelet/types
+// has it.
+const Annotation = "kubernetes.io/config.source"
+
+// IsStatic reports whether the pod came from another source than the API server.
+func IsStatic(pod *corev1.Pod) bool {
+	source := pod.Annotations[Annotation]
+	return source != "" && source != "api"
 }

@@ -14,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/k8s-groundup/groundup/steps/01-kubelet/podsource"
 	"github.com/k8s-groundup/groundup/steps/01-kubelet/podstatus"
 )
 
@@ -115,7 +116,7 @@ func (c runningCollector) Collect(ch chan<- prometheus.Metric) {
 	defer cancel()
 	states, static := map[string]int{"running": 0, "exited": 0}, map[string]int{"true": 0, "": 0}
 	for _, p := range c.kubelet.Pods() {
-		if source := p.Annotations["kubernetes.io/config.source"]; source != "" && source != "api" {
+		if podsource.IsStatic(p) {
 			static["true"]++
 		} else {
 			static[""]++

@@ -158,6 +158,7 @@ func run(ctx context.Context, args []string) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, part := range []func(context.Context) error{
 		runtime.Run, k.Run, probes.Run, logs.Run, collector.Run,
+		func(ctx context.Context) error { return volumes.WatchLimits(ctx, 10*time.Second, k.Pods, k.Evict) },
 		func(ctx context.Context) error { return serving.Run(ctx, conf, api, k.SyncLoopHealthy, ring.Events) },
 	} {
 		group.Go(func() error { return part(ctx) })

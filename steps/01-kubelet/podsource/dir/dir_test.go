@@ -14,6 +14,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/k8s-groundup/groundup/steps/01-kubelet/podsource"
 	"github.com/k8s-groundup/groundup/steps/01-kubelet/podsource/podsourcetest"
 )
 
@@ -130,7 +131,7 @@ func TestStaticPodsAreMarked(t *testing.T) {
 	if p.Name != "web-node-1" || p.Namespace != "default" || p.Spec.NodeName != "node-1" || len(p.UID) != 32 {
 		t.Errorf("got %s/%s on %s with UID %s", p.Namespace, p.Name, p.Spec.NodeName, p.UID)
 	}
-	if a := p.Annotations; a[annotationHash] != string(p.UID) || a[annotationSource] != "file" || a[annotationSeen] == "" {
+	if a := p.Annotations; a[annotationHash] != string(p.UID) || a[podsource.Annotation] != "file" || a[annotationSeen] == "" {
 		t.Errorf("got annotations %v", a)
 	}
 	if tol := p.Spec.Tolerations; len(tol) != 1 || tol[0].Effect != corev1.TaintEffectNoExecute {

@@ -13,13 +13,13 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/k8s-groundup/groundup/steps/01-kubelet/manifest"
+	"github.com/k8s-groundup/groundup/steps/01-kubelet/podsource"
 )
 
 // Annotations that mark a static pod, as upstream's pkg/kubelet/types names them.
 const (
-	annotationHash   = "kubernetes.io/config.hash"
-	annotationSource = "kubernetes.io/config.source"
-	annotationSeen   = "kubernetes.io/config.seen"
+	annotationHash = "kubernetes.io/config.hash"
+	annotationSeen = "kubernetes.io/config.seen"
 )
 
 // staticPod makes the pod of a manifest a pod of this node. Its UID follows from
@@ -42,7 +42,7 @@ func staticPod(pod *corev1.Pod, node, path string) *corev1.Pod {
 		pod.Annotations = map[string]string{}
 	}
 	pod.Annotations[annotationHash] = string(pod.UID)
-	pod.Annotations[annotationSource] = "file"
+	pod.Annotations[podsource.Annotation] = "file"
 	pod.Annotations[annotationSeen] = time.Now().Format(time.RFC3339Nano)
 
 	// A static pod stays when its node has problems: it may be the cure.

@@ -1,0 +1,48 @@
+package kubelet
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/k8s-groundup/groundup/steps/01-kubelet/podsource"
+	"github.com/k8s-groundup/groundup/steps/01-kubelet/podstatus"
+)
+
+// evictionGrace is how many seconds the containers of an evicted pod get: what
+// it takes too much of, it goes on taking until it is gone.
+const evictionGrace = int64(1)
+
+// systemCritical is the lowest priority that only the system's own classes have.
+const systemCritical = int32(2_000_000_000)
+
+// Evict ends a pod that takes more than it may: its phase becomes Failed, the
+// reason Evicted, and whoever made the pod may make another one. It may be
+// called again and again for the same pod, and does not wait for the end.
+//
+// A critical pod stays: nobody would make a static pod anew before its manifest
+// changes, and the node may depend on it. Upstream: eviction_manager.go, evictPod.
+func (k *Kubelet) Evict(pod *corev1.Pod, message string) {
+	if critical(pod) {
+		k.Log.Warn("a critical pod is not evicted", "pod", nameOf(pod), "why", message)
+		return
+	}
+	grace, failed := evictionGrace, podstatus.Failure{Reason: "Evicted", Message: message}
+	if k.orderAlive(pod.UID, ending{grace: &grace, failed: failed}) {
+		k.event(pod, nil, corev1.EventTypeWarning, failed.Reason, message)
+	}
+}
+
+// orderAlive has a pod stopped unless nothing of it runs, and reports whether
+// that changes anything.
+func (k *Kubelet) orderAlive(uid types.UID, e ending) (changed bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	w := k.workers[uid]
+	return w != nil && w.alive && w.stop(e)
+}
+
+// critical reports whether the node would rather do without other pods.
+func critical(pod *corev1.Pod) bool {
+	p := pod.Spec.Priority
+	return podsource.IsStatic(pod) || p != nil && *p >= systemCritical
+}
