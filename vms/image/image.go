@@ -98,7 +98,9 @@ func (b Builder) cook(ctx context.Context, dir string) error {
 	cmd.SysProcAttr = &unix.SysProcAttr{Setpgid: true}
 	// mmdebstrap unmounts what it has mounted when it is asked to end.
 	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGTERM) }
-	if err := cmd.Run(); err != nil {
+	if err := cmd.Run(); ctx.Err() != nil {
+		return ctx.Err()
+	} else if err != nil {
 		return fmt.Errorf("recipe.sh: %w (vms/deps.sh installs what it needs)", err)
 	}
 	return nil

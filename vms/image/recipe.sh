@@ -7,6 +7,8 @@
 # of this machine's own apt; where it has none of Debian's, mmdebstrap's default.
 set -eu
 suite=$1 out=$2
+# Whoever ends us ends mmdebstrap, too: wait until it has tidied up.
+trap 'exit 130' INT TERM
 
 # The tools that the labs and tests call for, besides what minbase brings.
 packages=systemd,systemd-sysv,dbus,udev,openssh-server,kmod
