@@ -87,7 +87,7 @@ func playPods(l learner) {
 	if err != nil {
 		l.Fatal(err)
 	}
-	params := testscript.Params{Setup: p.setup, Cmds: p.commands()}
+	params := testscript.Params{Setup: p.setup, Cmds: p.commands(), Condition: p.condition}
 	l.Run("together", func(t *testing.T) {
 		params.Files = scripts(t, "testdata/pods/*.txtar")
 		testscript.Run(t, params)
@@ -198,6 +198,7 @@ func (p *play) setup(env *testscript.Env) error {
 	env.Setenv("SCRIPT", name)
 	env.Setenv("NODE", p.node.Name)
 	env.Setenv("NODE_IP", p.node.IP)
+	env.Setenv("NODE_PID", fmt.Sprint(p.node.PID))
 	env.Setenv("KUBELET", p.node.Kubelet())
 	env.Setenv("PKI", filepath.Join(p.home, "pki"))
 	env.Defer(func() {
@@ -212,6 +213,15 @@ func (p *play) setup(env *testscript.Env) error {
 // manifest is the path of a script's manifest, under a name of the script's own.
 func (p *play) manifest(script, file string) string {
 	return p.node.Path(filepath.Join("/etc/kubernetes/manifests", script+"."+file))
+}
+
+// condition knows [v1]: the node has cgroup hierarchies of version 1.
+func (p *play) condition(name string) (bool, error) {
+	if name != "v1" {
+		return false, fmt.Errorf("unknown condition %q", name)
+	}
+	_, err := os.Stat("/sys/fs/cgroup/memory")
+	return err == nil, nil
 }
 
 type command = func(ts *testscript.TestScript, neg bool, args []string)
