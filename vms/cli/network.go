@@ -14,25 +14,27 @@ import (
 	"github.com/k8s-groundup/groundup/vms/repo"
 )
 
-// runNodes runs the command in several machines at once. Each line of output
-// begins with the machine's name. The first failure is the job's; the others go
-// on.
+// runNodes runs the command in several machines at once, when all are up; they
+// stay until all commands have ended. Each line of output begins with the
+// machine's name. The first failure is the job's; the others go on.
 func (j *job) runNodes(cmd *cobra.Command, r repo.Repo, conf machine.Config, args []string) error {
 	port, err := freePort()
 	if err != nil {
 		return err
 	}
 	var (
-		group sync.WaitGroup
-		mu    sync.Mutex // a line at a time
-		errs  = make([]error, j.nodes)
+		group, up, done sync.WaitGroup
+		mu              sync.Mutex // a line at a time
+		errs            = make([]error, j.nodes)
 	)
+	up.Add(j.nodes)
+	done.Add(j.nodes)
 	for i := range j.nodes {
 		conf := conf
 		conf.Hostname, conf.Network = node(i+1, port)
 		out := &prefixer{mu: &mu, w: cmd.OutOrStdout(), prefix: conf.Hostname + " | "}
 		errOut := &prefixer{mu: &mu, w: cmd.ErrOrStderr(), prefix: conf.Hostname + " | "}
-		w := worker{repo: r, conf: conf, timeout: j.timeout, progress: errOut}
+		w := worker{repo: r, conf: conf, timeout: j.timeout, progress: errOut, up: &up, done: &done}
 		group.Go(func() {
 			errs[i] = w.do(cmd.Context(), machine.Command{
 				Args: args, Dir: conf.Mount, Stdout: out, Stderr: errOut,

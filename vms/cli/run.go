@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -149,6 +150,10 @@ type worker struct {
 	conf     machine.Config
 	timeout  time.Duration
 	progress io.Writer
+
+	// Workers whose machines are connected wait for each other, so that none
+	// calls one that is not up yet, or has gone already. Nil: it is alone.
+	up, done *sync.WaitGroup
 }
 
 // do runs the command and returns its exit code as an error, after keeping what
@@ -158,11 +163,22 @@ func (w worker) do(ctx context.Context, c machine.Command) error {
 	w.conf.Console = &e.console
 	c.Stdout, c.Stderr = e.also(c.Stdout), e.also(c.Stderr)
 	m, err := machine.Boot(ctx, w.conf)
+	meet(w.up)
 	if err == nil {
 		defer m.Close()
 		err = runLimited(ctx, m, c, w.timeout)
 	}
-	return w.explain(ctx, e, m, err)
+	err = w.explain(ctx, e, m, err)
+	meet(w.done)
+	return err
+}
+
+// meet waits until all workers have come here.
+func meet(group *sync.WaitGroup) {
+	if group != nil {
+		group.Done()
+		group.Wait()
+	}
 }
 
 // runLimited runs a command for a time that is stretched to the machine's pace.
