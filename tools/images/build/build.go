@@ -40,7 +40,7 @@ type Program struct {
 	Command string // directory below cmd
 	Path    string
 	Mode    int64  // default 0755
-	Applets string // directory for a link to each name that `Command --list` prints
+	Applets string // directory for a hard link of each name that `Command --list` prints
 }
 
 // A Builder compiles into Cache and writes archives to Out. GOOS is linux;
@@ -92,7 +92,8 @@ func (b *Builder) program(ctx context.Context, p Program) ([]File, error) {
 		return nil, err
 	}
 	for _, name := range strings.Fields(list) {
-		files = append(files, File{Path: path.Join(p.Applets, name), Link: p.Path})
+		// Not a symlink: a container may mask /bin/ls and keep its shell.
+		files = append(files, File{Path: path.Join(p.Applets, name), Mode: mode, SameAs: p.Path})
 	}
 	return files, nil
 }

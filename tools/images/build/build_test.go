@@ -60,7 +60,10 @@ func TestWriteSkipsWhatIsUpToDate(t *testing.T) {
 }
 
 func TestLayerListsEveryDirectory(t *testing.T) {
-	raw, err := archive([]File{{Path: "/a/b/c", Mode: 0o644, Content: []byte("x")}, {Path: "/a/", Mode: 0o700}})
+	raw, err := archive([]File{
+		{Path: "/a/a", Mode: 0o644, SameAs: "/a/b/c"}, // after what it is the same as
+		{Path: "/a/b/c", Mode: 0o644, Content: []byte("x")}, {Path: "/a/", Mode: 0o700},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +78,7 @@ func TestLayerListsEveryDirectory(t *testing.T) {
 		}
 		got = append(got, h.FileInfo().Mode().String()+" "+h.Name)
 	}
-	if want := "drwx------ a/\ndrwxr-xr-x a/b/\n-rw-r--r-- a/b/c"; strings.Join(got, "\n") != want {
+	if want := "drwx------ a/\ndrwxr-xr-x a/b/\n-rw-r--r-- a/b/c\n-rw-r--r-- a/a"; strings.Join(got, "\n") != want {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), want)
 	}
 }

@@ -3,28 +3,31 @@ package build
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"path"
 	"slices"
 	"strings"
 	"time"
 )
 
-// A File is one entry of a layer: a file, a symlink when Link is set, or a
-// directory when the path ends in a slash. The directories above it follow
-// from its path.
+// A File is one entry of a layer: a file, a symlink when Link is set, another
+// name of the file SameAs, or a directory when the path ends in a slash. The
+// directories above it follow from its path.
 type File struct {
 	Path     string // absolute
 	Mode     int64
 	UID, GID int
 	Content  []byte
 	Link     string
+	SameAs   string // absolute
 }
 
 // Every file has the date of the epoch: what differs from build to build would
 // change the digest.
 var epoch = time.Unix(0, 0)
 
-// archive writes a tar in the order of the paths.
+// archive writes a tar in the order of the paths, hard links last: what they
+// are to be the same as must be there.
 func archive(files []File) ([]byte, error) {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
@@ -45,6 +48,8 @@ func (f File) header() *tar.Header {
 	switch {
 	case f.Link != "":
 		h.Typeflag, h.Linkname, h.Mode = tar.TypeSymlink, f.Link, 0o777
+	case f.SameAs != "":
+		h.Typeflag, h.Linkname = tar.TypeLink, strings.TrimPrefix(f.SameAs, "/")
 	case strings.HasSuffix(f.Path, "/"):
 		h.Typeflag = tar.TypeDir
 	default:
@@ -71,6 +76,8 @@ func withParents(files []File) []File {
 	for _, f := range byPath {
 		all = append(all, f)
 	}
-	slices.SortFunc(all, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
+	slices.SortFunc(all, func(a, b File) int {
+		return cmp.Or(strings.Compare(a.SameAs, b.SameAs), strings.Compare(a.Path, b.Path))
+	})
 	return all
 }

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -19,7 +20,6 @@ import (
 	"github.com/u-root/u-root/pkg/core/find"
 	"github.com/u-root/u-root/pkg/core/gzip"
 	"github.com/u-root/u-root/pkg/core/ls"
-	"github.com/u-root/u-root/pkg/core/mkdir"
 	"github.com/u-root/u-root/pkg/core/mktemp"
 	"github.com/u-root/u-root/pkg/core/mv"
 	"github.com/u-root/u-root/pkg/core/rm"
@@ -46,9 +46,9 @@ func programs() map[string]tool.Main {
 		"true": shell.Builtin("true"), "false": shell.Builtin("false"),
 
 		// u-root
-		"base64": library(base64.New()), "cat": library(cat.New()), "chmod": library(chmod.New()), "cp": library(cp.New()),
+		"base64": library(base64.New()), "cat": library(cat.New()), "chmod": reporter(chmod.New()), "cp": library(cp.New()),
 		"find": library(find.New()), "gzip": library(gzip.New("gzip")), "gunzip": library(gzip.New("gunzip")), "ls": list,
-		"mkdir": library(mkdir.New()), "mktemp": library(mktemp.New()), "mv": library(mv.New()), "rm": library(rm.New()),
+		"mktemp": library(mktemp.New()), "mv": library(mv.New()), "rm": library(rm.New()),
 		"shasum": library(shasum.New()), "tar": library(tar.New()), "touch": library(touch.New()), "xargs": library(xargs.New()),
 
 		// text
@@ -57,7 +57,7 @@ func programs() map[string]tool.Main {
 
 		// files and file systems
 		"basename": file.Basename, "chown": file.Chown, "dd": file.Dd, "df": file.Df, "dirname": file.Dirname, "du": file.Du,
-		"ln": file.Ln, "mkfifo": file.Mkfifo, "mount": file.Mount, "readlink": file.Readlink, "realpath": file.Realpath,
+		"ln": file.Ln, "mkdir": file.Mkdir, "mkfifo": file.Mkfifo, "mount": file.Mount, "readlink": file.Readlink, "realpath": file.Realpath,
 		"rmdir": file.Rmdir, "stat": file.Stat, "sync": file.Sync, "truncate": file.Truncate, "umount": file.Umount, "which": file.Which,
 
 		// processes and the system
@@ -79,6 +79,22 @@ func library(c core.Command) tool.Main {
 	return func(args []string) error {
 		c.SetIO(os.Stdin, os.Stdout, os.Stderr)
 		return c.Run(args...)
+	}
+}
+
+// reporter runs a program of u-root that prints its errors itself, to word
+// them as the others do.
+func reporter(c core.Command) tool.Main {
+	return func(args []string) error {
+		var said strings.Builder
+		c.SetIO(os.Stdin, os.Stdout, &said)
+		if err := c.Run(args...); err != nil && said.Len() == 0 {
+			return err
+		}
+		if said.Len() > 0 {
+			return errors.New(said.String())
+		}
+		return nil
 	}
 }
 

@@ -16,10 +16,11 @@ import (
 	"time"
 )
 
-// The test binary is the toolbox, too: a link to it with another name runs
-// main.
+// The test binary is the toolbox, too. It is a test only under its own name:
+// links to it and /proc/self/exe run main, or a script could start all tests
+// again, and these its scripts.
 func TestMain(m *testing.M) {
-	if os.Getenv("TOOLBOX") != "" {
+	if !strings.HasSuffix(filepath.Base(os.Args[0]), ".test") {
 		main()
 		return
 	}
@@ -48,7 +49,7 @@ func command(t *testing.T, args ...string) *exec.Cmd {
 	dir := bin(t)
 	c := exec.CommandContext(t.Context(), filepath.Join(dir, args[0]), args[1:]...)
 	c.Dir = t.TempDir()
-	c.Env = []string{"TOOLBOX=1", "PATH=" + dir, "HOME=/root", "GOCOVERDIR=" + os.Getenv("GOCOVERDIR")}
+	c.Env = []string{"PATH=" + dir, "HOME=/root", "GOCOVERDIR=" + os.Getenv("GOCOVERDIR")}
 	return c
 }
 
@@ -74,6 +75,7 @@ func TestScripts(t *testing.T) {
 		{"hello", `echo -n hello`, "hello", 0},
 		{"list", `mkdir d && touch d/.hidden d/f && ls -A d`, ".hidden\nf\n", 0},
 		{"pgrep", `s=2.7; sleep ${s}5 & sleep 0.2; pgrep -f "sleep ${s}5" | wc -l`, "1\n", 0},
+		{"pgrep by expression", `s=2.8; sleep ${s}5 & sleep 0.2; pgrep -f "^sleep ${s}5$" | wc -l`, "1\n", 0},
 		{"pgrep or true", `pgrep nothing-of-this-name || true`, "", 0},
 		{"loop", `for i in 1 2 3; do echo log; done`, "log\nlog\nlog\n", 0},
 		{"while", `while [ ! -f pid ]; do echo 7 > pid; done && cat pid`, "7\n", 0},
@@ -133,11 +135,18 @@ func TestScripts(t *testing.T) {
 		{"copy and move", `echo x > f; cp f g; mv g h; cat h; rm f h; ls`, "x\n", 0},
 		{"fifo", `mkfifo p; echo x > p & cat p`, "x\n", 0},
 		{"truncate", `truncate -s 2k f; stat -c %s f`, "2048\n", 0},
+		{"no such file", `cat nothing`, "cat: nothing: No such file or directory\n", 1},
+		{"errors", `rm a b`, "rm: a: No such file or directory\n", 1},
+		{"redirected to a directory", `echo x > /`, "sh: /: Is a directory\n", 1},
+		{"mode of nothing", `chmod 600 a b`, "chmod: a: No such file or directory\nchmod: b: No such file or directory\n", 1},
+		{"mkdir twice", `mkdir -m 700 a; stat -c %a a; mkdir a`, "700\nmkdir: a: File exists\n", 1},
+		{"mkdir of a file", `touch a; mkdir -p b/c a`, "mkdir: a: Not a directory\n", 1},
 		{"base name", `basename /a/b.txt .txt; dirname /a/b`, "b\n/a\n", 0},
 		{"tar", `mkdir d; echo x > d/f; tar -cf t.tar d; rm -rf d; tar -xf t.tar .; cat d/f`, "x\n", 0},
 
 		// the system
 		{"env", `A=1 env | grep ^A=`, "A=1\n", 0},
+		{"empty env", `env -i A=1 /proc/self/exe env`, "A=1\n", 0},
 		{"date", `date -u +%Y | grep -c 20`, "1\n", 0},
 		{"sysctl", `sysctl -n kernel.ostype`, "Linux\n", 0},
 		{"uname", `uname -s`, "Linux\n", 0},

@@ -45,6 +45,7 @@ func Ping(args []string) error {
 	if err != nil {
 		return err
 	}
+	fmt.Fprintf(tool.Out, "PING %s (%s): 56 data bytes\n", rest[0], host)
 	p := &pinger{host: host, wait: wait}
 	if err := p.open(); err != nil {
 		return err
@@ -66,16 +67,14 @@ func (p *pinger) open() (err error) {
 	if p.conn, err = icmp.ListenPacket("ip4:icmp", "0.0.0.0"); err == nil {
 		return nil
 	}
-	raw := err
 	p.to = &net.UDPAddr{IP: p.host.IP}
 	if p.conn, err = icmp.ListenPacket("udp4", "0.0.0.0"); err != nil {
-		return fmt.Errorf("permission denied (are you root?): %w", raw)
+		return errors.New("permission denied (are you root?)")
 	}
 	return nil
 }
 
 func (p *pinger) run(count int, every time.Duration) error {
-	fmt.Fprintf(tool.Out, "PING %s: 56 data bytes\n", p.host)
 	sent, received := 0, 0
 	for count < 0 || sent < count {
 		if sent > 0 {

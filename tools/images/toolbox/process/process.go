@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
@@ -199,9 +200,19 @@ func (p proc) name() string {
 	return p.comm
 }
 
+// matching finds processes by a regular expression. It leaves out the process
+// that asks, and no other.
 func matching(o tool.Options, patterns []string) ([]proc, error) {
 	if len(patterns) != 1 {
 		return nil, errors.New("want one pattern")
+	}
+	pattern := patterns[0]
+	if o.Has('x') {
+		pattern = "^(?:" + pattern + ")$"
+	}
+	want, err := regexp.Compile(pattern)
+	if err != nil {
+		return nil, err
 	}
 	var found []proc
 	for _, p := range list() {
@@ -209,11 +220,7 @@ func matching(o tool.Options, patterns []string) ([]proc, error) {
 		if o.Has('f') {
 			text = p.command()
 		}
-		matches := strings.Contains(text, patterns[0])
-		if o.Has('x') {
-			matches = text == patterns[0]
-		}
-		if matches && p.pid != os.Getpid() {
+		if want.MatchString(text) && p.pid != os.Getpid() {
 			found = append(found, p)
 		}
 	}

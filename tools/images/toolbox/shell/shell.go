@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"syscall"
 
 	"golang.org/x/term"
 	"mvdan.cc/sh/v3/interp"
@@ -95,8 +96,20 @@ func (s *shell) start() (err error) {
 		interp.StdIO(os.Stdin, os.Stdout, os.Stderr),
 		interp.Params(s.params...),
 		interp.CallHandler(s.traps.call),
+		interp.OpenHandler(open),
 	)
 	return err
+}
+
+// open opens what a command is redirected to. The interpreter prints its error.
+func open(ctx context.Context, path string, flag int, mode os.FileMode) (io.ReadWriteCloser, error) {
+	f, err := interp.DefaultOpenHandler()(ctx, path, flag, mode)
+	if failed, ok := err.(*os.PathError); ok {
+		if errno, ok := failed.Err.(syscall.Errno); ok {
+			return nil, &os.PathError{Op: "sh:", Path: path, Err: errors.New(tool.Strerror(errno))}
+		}
+	}
+	return f, err
 }
 
 // runScript parses the whole program first, as far as a shell can.

@@ -32,10 +32,18 @@ func Run(name string, main Main, args []string) int {
 		return int(code)
 	}
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
+		complain(name, err)
 		return 1
 	}
 	return 0
+}
+
+// complain prints each line of an error behind the program's name.
+func complain(name string, err error) {
+	for line := range strings.Lines(err.Error()) {
+		line = strings.TrimPrefix(strings.TrimSuffix(line, "\n"), name+": ")
+		fmt.Fprintf(os.Stderr, "%s: %s\n", name, Message(line))
+	}
 }
 
 // Options are the single-letter options of a command line. A value that was
