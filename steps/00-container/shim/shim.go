@@ -102,9 +102,16 @@ func Start(ctx context.Context, binary, runPod string) (*Client, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start shim: %w", err)
 	}
-	go cmd.Wait() // as long as we are its parent, we reap it
+	gone := make(chan struct{})
+	go func() { // as long as we are its parent, we reap it
+		cmd.Wait()
+		close(gone)
+	}()
 	if err := c.ready(ctx); err != nil {
+		// A shim that is dying must not be taken for one that serves: who cleans
+		// up after us has to find it dead, and start one that does the work.
 		cmd.Process.Kill()
+		<-gone
 		return nil, err
 	}
 	return c, nil
