@@ -103,12 +103,19 @@ func Containers(ctx context.Context, repo string, runs int) (rows []Row, err err
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	// Both runtimes keep what need not survive a reboot in memory: in /run, where
+	// that is one, and here in any case.
+	memory, err := os.MkdirTemp("/dev/shm", "groundup-bench-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(memory)) }()
 	store, err := image.Open(filepath.Join(dir, "images"))
 	if err != nil {
 		return nil, err
 	}
 	service, err := cri.Open(cri.Config{
-		Images: store, Root: filepath.Join(dir, "root"), State: filepath.Join(dir, "state"), Log: slog.New(slog.DiscardHandler),
+		Images: store, Root: filepath.Join(dir, "root"), State: filepath.Join(memory, "state"), Log: slog.New(slog.DiscardHandler),
 		ShimPath: filepath.Join(repo, "bin/step-01/runtime-shim"), CgroupParent: "/groundup-bench",
 	})
 	if err != nil {
@@ -132,12 +139,12 @@ func Containers(ctx context.Context, repo string, runs int) (rows []Row, err err
 		return nil, err
 	}
 	// One peer makes namespaces, as runc run does; one joins those of a pod.
-	makes, err := newRunc(filepath.Join(dir, "makes"), layers[0], argv, false)
+	makes, err := newRunc(filepath.Join(memory, "makes"), layers[0], argv, false)
 	if err != nil {
 		return nil, err
 	}
 	defer makes.Close()
-	joins, err := newRunc(filepath.Join(dir, "joins"), layers[0], argv, true)
+	joins, err := newRunc(filepath.Join(memory, "joins"), layers[0], argv, true)
 	if err != nil {
 		return nil, err
 	}
