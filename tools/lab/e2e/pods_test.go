@@ -58,7 +58,7 @@ func (p patient) Run() int {
 //	get PATH POD…                what it is now, on stdout
 //	[!] logs POD CONTAINER [QUERY]        the log, on stdout
 //	await-logs POD CONTAINER REGEXP [N]   until the log has that (N times)
-//	kubelet-log REGEXP           until the kubelet's log has a line with that
+//	kubelet-log REGEXP           until the kubelet has logged a line with that since the script began
 //	gone POD                     until the kubelet has forgotten the pod
 //	[!] fetch PATH|URL           from the kubelet's server, or a pod's
 //	node COMMAND…                in the node, as root
@@ -201,6 +201,7 @@ func (p *play) setup(env *testscript.Env) error {
 	env.Setenv("NODE_PID", fmt.Sprint(p.node.PID))
 	env.Setenv("KUBELET", p.node.Kubelet())
 	env.Setenv("PKI", filepath.Join(p.home, "pki"))
+	env.Values[logStart{}] = len(p.kubeletLog())
 	env.Defer(func() {
 		files, _ := filepath.Glob(p.manifest(name, "*"))
 		for _, f := range files {
@@ -289,15 +290,25 @@ func (p *play) about(name string) string {
 		b, _ := json.Marshal(pod.(map[string]any)["status"])
 		text.Write(b)
 	}
-	b, _ := os.ReadFile(p.node.Path("/var/log/kubelet.log"))
 	var about []string
-	for line := range strings.Lines(string(b)) {
+	for line := range strings.Lines(p.kubeletLog()) {
 		if strings.Contains(line, name) {
 			about = append(about, line)
 		}
 	}
 	text.WriteString("\nkubelet:\n" + strings.Join(about[max(0, len(about)-20):], ""))
 	return text.String()
+}
+
+// logStart is the key of how long the kubelet's log was when a script began.
+type logStart struct{}
+
+func (p *play) kubeletLog() string {
+	b, err := os.ReadFile(p.node.Path("/var/log/kubelet.log"))
+	if err != nil {
+		p.Errorf("the kubelet's log: %v", err)
+	}
+	return string(b)
 }
 
 // pod returns a pod as the kubelet shows it, or nil.
@@ -410,10 +421,10 @@ func (p *play) cmdKubeletLog(ts *testscript.TestScript, neg bool, args []string)
 	usage(ts, !neg && len(args) == 1, "kubelet-log REGEXP")
 	want, err := regexp.Compile("(?m:" + args[0] + ")")
 	ts.Check(err)
+	start := ts.Value(logStart{}).(int)
 	p.poll(ts, ts.Getenv("SCRIPT"), fmt.Sprintf("kubelet's log, want %q", args[0]), func() (string, bool) {
-		b, err := os.ReadFile(p.node.Path("/var/log/kubelet.log"))
-		ts.Check(err)
-		return "no such line", want.Match(b)
+		log := p.kubeletLog()
+		return "no such line", want.MatchString(log[min(start, len(log)):])
 	})
 }
 
