@@ -95,7 +95,10 @@ func TestScripts(t *testing.T) {
 
 		// the shell
 		{"exit code", `exit 3`, "", 3},
-		{"not found", `no-such-program 2>/dev/null`, "", 127},
+		{"not found", `no-such-program 2>&1 | sed 's|.*/||'`, "sh: no-such-program: not found\n", 0},
+		{"exit code of what is not found", `no-such-program 2>/dev/null`, "", 127},
+		{"not executable", `touch f; ./f 2>&1 | sed 's|.*/sh|sh|'`, "sh: ./f: Permission denied\n", 0},
+		{"exit code of what is not executable", `touch f; PATH=$PWD f 2>/dev/null`, "", 126},
 		{"function", `f() { echo "$1-$2"; }; f a b`, "a-b\n", 0},
 		{"here document", "cat <<E\nx $((1+2))\nE", "x 3\n", 0},
 		{"pipe", `seq 3 | sort -r | tr '\n' ' '`, "3 2 1 ", 0},

@@ -12,6 +12,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -97,6 +99,7 @@ func (s *shell) start() (err error) {
 		interp.Params(s.params...),
 		interp.CallHandler(s.traps.call),
 		interp.OpenHandler(open),
+		interp.ExecHandlers(explain),
 	)
 	return err
 }
@@ -110,6 +113,38 @@ func open(ctx context.Context, path string, flag int, mode os.FileMode) (io.Read
 		}
 	}
 	return f, err
+}
+
+// explain says in a shell's words, and with its exit codes, why a program can't
+// be run.
+func explain(next interp.ExecHandlerFunc) interp.ExecHandlerFunc {
+	return func(ctx context.Context, args []string) error {
+		h := interp.HandlerCtx(ctx)
+		if _, err := interp.LookPathDir(h.Dir, h.Env, args[0]); err == nil {
+			return next(ctx, args)
+		}
+		code, why := 127, "not found"
+		if isFile(h, args[0]) {
+			code, why = 126, tool.Strerror(syscall.EACCES)
+		}
+		fmt.Fprintf(h.Stderr, "%s: %s: %s\n", os.Args[0], args[0], why)
+		return interp.ExitStatus(code)
+	}
+}
+
+// isFile reports whether the name leads to a file, executable or not.
+func isFile(h interp.HandlerContext, name string) bool {
+	dirs := filepath.SplitList(h.Env.Get("PATH").String())
+	if strings.Contains(name, "/") {
+		dirs = []string{h.Dir}
+		if filepath.IsAbs(name) {
+			dirs = []string{"/"}
+		}
+	}
+	return slices.ContainsFunc(dirs, func(dir string) bool {
+		info, err := os.Stat(filepath.Join(dir, name))
+		return err == nil && !info.IsDir()
+	})
 }
 
 // runScript parses the whole program first, as far as a shell can.
