@@ -72,11 +72,41 @@ docs: lab ## what the guides quote must be what the source says
 steps: lab ## start every step on this kernel, verify it, and look for leaks
 	go test -count=1 -timeout 20m -run . ./tools/lab/e2e $(if $(V),-v) -args -e2e
 
-critest: tools ## upstream's CRI conformance suite against our runtime
+critest: tools lab ## upstream's CRI conformance suite against our runtime
+	@$(LAB) build 00
 	steps/00-container/critest.sh
 
 bench: lab ## measure, print a table, and keep it as bench.json
 	tools/deps.sh bench && go run ./tools/lab/cmd/bench $(BENCH)
+
+leaks: lab ## fifty times up and down, looking for anything left behind
+	go test -count=1 -timeout 30m -run 'Leaks|Interrupted' ./tools/lab/e2e -v -args -e2e -rounds 50
+
+## On a kernel of its own (docs/vms.md)
+
+.PHONY: vm
+vm: ## build the runner of virtual machines
+	@CGO_ENABLED=0 go build -trimpath -o bin/vm/ ./vms/cmd/vm
+
+vm-deps: ## install what virtual machines need from Debian's packages, and say what
+	@vms/deps.sh
+
+vm-image: vm ## make the machines' disk image from Debian's packages
+	@bin/vm/vm image
+
+vm-step-%: vm lab ## a virtual machine with the cluster of a step, and a shell in it
+	@$(LAB) build $* && bin/vm/vm shell --systemd --memory 3072 -- sh -c 'bin/lab up $* --no-build; exec bash'
+
+vm-verify: vm lab ## verify a step on Debian's kernel with cgroup v2 (STEP=01)
+	@$(LAB) build $(or $(STEP),01) && bin/vm/vm run --systemd --memory 3072 --repo -- sh -ec 'bin/lab up $(or $(STEP),01) --no-build; bin/lab verify; bin/lab down'
+
+vm-test: vm ## run unit tests that need root in a virtual machine (PKG=./steps/00-container/...)
+	@bin/vm/vm test --memory 3072 --timeout 5m $(or $(PKG),./steps/00-container/... ./steps/01-kubelet/... ./tools/lab/box ./tools/lab/fabric ./tools/lab/initd)
+
+vm-validate: ## let Lima and Vagrant read their definitions
+	@vms/validate.sh --strict
+
+## Housekeeping
 
 modules: ## write the require and replace lines between modules
 	go run ./tools/modules/cmd/modules -w
@@ -85,6 +115,6 @@ clean: ## remove what was built
 	rm -rf bin
 
 help:
-	@awk 'BEGIN {FS = ":.*## "} /^## / {print "\n" substr($$0, 4)} /^[a-z%-]+:.*## / {sub(/%/, "NN", $$1); printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^## / {print "\n" substr($$0, 4)} /^[a-z%-]+:.*## / {sub(/:.*/, "", $$1); sub(/%/, "NN", $$1); printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: help verify down read tasks status doctor list build tools test deps lint unit isolate docs steps critest bench modules clean
+.PHONY: help verify down read tasks status doctor list build tools test deps lint unit isolate docs steps critest bench leaks vm-deps vm-image vm-verify vm-test vm-validate modules clean
