@@ -67,7 +67,7 @@ isolate: ## each module alone: a step sees only earlier steps
 	@for m in $(MODULES); do echo "GOWORK=off $$m"; (cd $$m && GOWORK=off go build ./... && GOWORK=off go vet ./... && GOWORK=off go test $(ISOLATE_FLAGS) ./...) || exit 1; done
 
 docs: lab ## what the guides quote must be what the source says
-	@for g in labs/*/guide.md; do $(LAB) read --quote --check $$(basename $$(dirname $$g)) || exit 1; done
+	@for g in README.md docs/*.md steps/*/README.md labs/*/guide.md; do $(LAB) read --file $$g --quote --check || exit 1; done
 
 steps: lab ## start every step on this kernel, verify it, and look for leaks
 	go test -count=1 -timeout 20m -run . ./tools/lab/e2e $(if $(V),-v) -args -e2e

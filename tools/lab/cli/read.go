@@ -64,6 +64,9 @@ func refresh(ctx context.Context, w io.Writer, dir, file string, quote, record, 
 	if err != nil {
 		return err
 	}
+	if file, err = filepath.Abs(file); err != nil {
+		return err
+	}
 	g, err := guide.Parse(string(text))
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
