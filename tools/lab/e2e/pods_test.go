@@ -216,13 +216,17 @@ func (p *play) manifest(script, file string) string {
 	return p.node.Path(filepath.Join("/etc/kubernetes/manifests", script+"."+file))
 }
 
-// condition knows [v1]: the node has cgroup hierarchies of version 1.
+// condition knows [v1], the node has cgroup hierarchies of version 1, and
+// [seccomp], its runtime was built with libseccomp.
 func (p *play) condition(name string) (bool, error) {
-	if name != "v1" {
-		return false, fmt.Errorf("unknown condition %q", name)
+	switch name {
+	case "v1":
+		_, err := os.Stat("/sys/fs/cgroup/memory")
+		return err == nil, nil
+	case "seccomp":
+		return !strings.Contains(p.kubeletLog(), "no seccomp: runtime-shim"), nil
 	}
-	_, err := os.Stat("/sys/fs/cgroup/memory")
-	return err == nil, nil
+	return false, fmt.Errorf("unknown condition %q", name)
 }
 
 type command = func(ts *testscript.TestScript, neg bool, args []string)
