@@ -7,9 +7,10 @@
 // and killed; shims are small and stay, and the manager finds them again by
 // their sockets.
 //
-// A shim can be killed, too. Its containers live on as children of the node's
-// PID 1, their pipes kept open by the pod's pause process (package pause), until
-// [Adopt] starts a new shim, which takes the pipes over and goes on reading.
+// A shim can be killed, too. Its containers live on as children of its reaper
+// (package reaper), their pipes kept open by the pod's pause process (package
+// pause), until [Start] starts a new shim, which takes the pipes over and goes on
+// reading.
 //
 // Package podshim is the other side; containerd's shims are the model.
 package shim
@@ -92,7 +93,8 @@ func Start(ctx context.Context, binary, runPod string) (*Client, error) {
 		return nil, fmt.Errorf("start shim: %w", err)
 	}
 	defer log.Close()
-	cmd := exec.Command(binary, "pod", runPod)
+	cmd := exec.Command(binary)
+	cmd.Args = []string{"reaper", binary, runPod} // starts "runtime-shim pod DIR" below itself
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.ExtraFiles = []*os.File{listener}
 	cmd.Dir = "/"

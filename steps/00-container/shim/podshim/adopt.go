@@ -15,7 +15,7 @@ import (
 )
 
 // adopt takes over what a dead shim has left. Its containers are children of
-// PID 1 now, or dead, and everything of theirs that matters is on the rack.
+// its reaper now, or dead, and everything of theirs that matters is on the rack.
 func (s *Server) adopt(p state.Process) error {
 	if p.Alive() {
 		rack, err := pause.OpenRack(p.PID)

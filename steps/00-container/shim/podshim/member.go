@@ -15,6 +15,7 @@ import (
 
 	"github.com/k8s-groundup/groundup/steps/00-container/container"
 	"github.com/k8s-groundup/groundup/steps/00-container/overlay"
+	"github.com/k8s-groundup/groundup/steps/00-container/reaper"
 	"github.com/k8s-groundup/groundup/steps/00-container/shim"
 	"github.com/k8s-groundup/groundup/steps/00-container/shim/logcopy"
 	"github.com/k8s-groundup/groundup/steps/00-container/state"
@@ -112,6 +113,9 @@ func (k *member) record() (err error) {
 	if k.pid, err = k.c.PID(); err != nil {
 		return err
 	}
+	if err := reaper.Expect(k.s.dir, k.pid); err != nil {
+		return err
+	}
 	pidfd, err := openPidfd(k.pid)
 	if err != nil {
 		return err
@@ -186,20 +190,22 @@ func (k *member) await() {
 // the container's cgroup and still hold its pipes.
 const drainTime = 2 * time.Second
 
-// waitProcess returns the exit code. A process that is not our child has its
-// code in its pidfd, from Linux 6.15 on.
+// waitProcess returns the exit code. How a child of a dead shim ended is known
+// to that shim's reaper. How ours did must be on record before we reap it: we
+// may be killed while we see the log through.
 func (k *member) waitProcess() (code int, reason string) {
 	if err := waitPidfd(k.ends.pidfd); err != nil {
 		slog.Error("wait", "container", k.id, "err", err)
 	}
 	if k.c != nil && k.s.kids.isAwaited(k.pid) {
+		logError("wait", reaper.Note(k.s.dir, k.pid), "container", k.id)
 		code, err := k.c.Wait()
 		if err == nil {
 			return code, ""
 		}
 		logError("wait", err, "container", k.id)
 	}
-	if code, ok := exitOf(k.ends.pidfd); ok {
+	if code, ok := reaper.ExitCode(k.s.dir, k.pid, k.ends.pidfd); ok {
 		return code, ""
 	}
 	return 255, "Unknown"
@@ -221,6 +227,9 @@ func (k *member) undo() {
 	k.mu.Unlock()
 	if k.ends != nil {
 		k.ends.close()
+	}
+	if k.pid != 0 {
+		logError("forget", reaper.Forget(k.s.dir, k.pid), "container", k.id)
 	}
 	if k.index >= 0 && k.s.rack != nil {
 		logError("clear rack", k.s.rack.Clear(k.index), "container", k.id)

@@ -25,6 +25,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/k8s-groundup/groundup/steps/00-container/pause"
+	"github.com/k8s-groundup/groundup/steps/00-container/reaper"
 	"github.com/k8s-groundup/groundup/steps/00-container/shim"
 	"github.com/k8s-groundup/groundup/steps/00-container/state"
 )
@@ -55,6 +56,9 @@ func New(dir string) (*Server, error) {
 	}
 	s := &Server{dir: dir, members: map[string]*member{}, watchers: map[chan ended]struct{}{}}
 	if err := state.Read(filepath.Join(dir, "pod.json"), &s.pod); err != nil {
+		return nil, err
+	}
+	if err := reaper.Prepare(dir); err != nil {
 		return nil, err
 	}
 	var p state.Process
