@@ -23,6 +23,7 @@ import (
 	"github.com/k8s-groundup/groundup/tools/lab/cluster"
 	"github.com/k8s-groundup/groundup/tools/lab/thread"
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
@@ -77,6 +78,13 @@ func TestPods(t *testing.T) {
 		return
 	}
 	onOwnNetwork(t, func(l learner) {
+		lo, err := netlink.LinkByName("lo")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := netlink.LinkSetUp(lo); err != nil { // for port-forward's listener
+			t.Fatal(err)
+		}
 		l.lab("up", "01")
 		playPods(l)
 	})
