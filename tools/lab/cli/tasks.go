@@ -124,7 +124,9 @@ func hintCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			start := time.Now()
 			res := runner.Probe(cmd.Context(), t)
+			res.Took = time.Since(start)
 			printResult(cmd.OutOrStdout(), res)
 			return nil
 		},

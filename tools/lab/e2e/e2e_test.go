@@ -190,8 +190,7 @@ func (l learner) tasks(name string) {
 	dir := filepath.Join(l.repo, "labs", name, "tasks")
 	tasks, err := check.Load(dir)
 	if err != nil {
-		l.Logf("no tasks: %v", err)
-		return
+		l.Fatal(err)
 	}
 	out, err := l.try("tasks", "--once")
 	if err == nil || strings.Contains(out, "✓") {
