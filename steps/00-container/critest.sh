@@ -2,18 +2,36 @@
 # Runs critest, upstream's conformance suite for the CRI, against this step's
 # runtime: daemon and registry in a network namespace of their own, on
 # directories that are removed at the end, with no network beyond loopback.
+# Needs root. Fails when a spec fails.
 #
-#   critest.sh BIN [critest flags]
+#   critest.sh [BIN [critest flags]]
 #
-# BIN holds runtime, runtime-shim, critest (tools/critools) and images (tools/images).
+# BIN holds runtime, runtime-shim, crictl, critest (tools/critools) and images
+# (tools/images); without it they are built into bin of this repository.
 set -euo pipefail
 
-bin=$(realpath "${1:?usage: critest.sh BIN [critest flags]}")
-shift
+[ "$(id -u)" = 0 ] || { echo "critest.sh: needs root: it makes namespaces, mounts and cgroups" >&2; exit 1; }
+
+# build prints the directory with the programs
+build() {
+  cd "$(dirname "$0")/../.."
+  {
+    make tools lab
+    bin/lab build 00
+    CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/ ./tools/images/cmd/images
+    mkdir -p bin/critest-bin
+    ln -sf ../step-00/runtime ../step-00/runtime-shim ../critest ../crictl ../images bin/critest-bin
+  } >&2
+  realpath bin/critest-bin
+}
+
+bin=${1:-$(build)}
+bin=$(realpath "$bin")
+shift || set --
 if [ -z "${CRITEST_NETNS:-}" ]; then
-  exec env CRITEST_NETNS=1 unshare --net "$0" "$bin" "$@"
+  (cd "$(dirname "$0")" && "$bin/images" critest -o "$bin/archives" >&2) # may want Go modules
+  exec env CRITEST_NETNS=1 unshare --net --uts "$0" "$bin" "$@"
 fi
-ip link set lo up
 
 # Specs that can't pass here, by a pattern on their names; the reasons are in
 # README.md, "What we left out".
@@ -47,9 +65,9 @@ wait_for() {
   exit 1
 }
 
-"$bin/images" critest -o "$dir/archives" >"$dir/images.log"
+"$bin/archives/.programs/toolbox" ip link set lo up # iproute2 may be missing
 mkdir -p "$dir/root/images"
-"$bin/images" serve --listen 127.0.0.1:5000 --mirrors "$dir/root/images/mirrors.json" "$dir/archives" >"$dir/registry.log" 2>&1 &
+"$bin/images" serve --listen 127.0.0.1:5000 --mirrors "$dir/root/images/mirrors.json" "$bin/archives" >"$dir/registry.log" 2>&1 &
 pids+=($!)
 wait_for test -s "$dir/root/images/mirrors.json"
 "${runtime[@]}" serve --listen "unix://$dir/cri.sock" >"$dir/serve.log" 2>&1 &
