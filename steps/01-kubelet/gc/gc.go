@@ -63,13 +63,15 @@ type Collector struct {
 
 // How often, as upstream does.
 const (
+	firstLook       = time.Second
 	containerPeriod = time.Minute
 	imagePeriod     = 5 * time.Minute
 )
 
 // Run collects until ctx is done.
 func (c *Collector) Run(ctx context.Context) error {
-	containers, images := time.NewTicker(containerPeriod), time.NewTicker(imagePeriod)
+	// The first look comes soon: it is for what a killed predecessor left.
+	containers, images := time.NewTimer(firstLook), time.NewTicker(imagePeriod)
 	defer containers.Stop()
 	defer images.Stop()
 	for {
@@ -79,6 +81,7 @@ func (c *Collector) Run(ctx context.Context) error {
 			return nil
 		case <-containers.C:
 			err = c.Collect(ctx)
+			containers.Reset(containerPeriod)
 		case <-images.C:
 			err = c.Images.Collect(ctx)
 		}
