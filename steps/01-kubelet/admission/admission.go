@@ -44,7 +44,7 @@ func Admit(node criconfig.Node, maxPods int, pod *corev1.Pod, others []*corev1.P
 				"Node didn't have enough resource: %s, requested: %d, used: %d, capacity: %d", r.name, r.want, r.used, r.available)}
 		}
 	}
-	return nil
+	return hostPorts(pod, others)
 }
 
 // restartAll: a rule that restarts the whole pod is refused, as a pod that
@@ -66,7 +66,7 @@ func restartAll(pod *corev1.Pod) *criconfig.Rejection {
 // Warnings returns, one in each line, the fields that the pod sets and this
 // kubelet does not honour; "" if it honours all of them. What defaulting, or the
 // source of static pods, has set is not the author's wish.
-func Warnings(pod *corev1.Pod) string {
+func Warnings(node criconfig.Node, pod *corev1.Pod) string {
 	pod = pod.DeepCopy()
 	if s := pod.Spec.EnableServiceLinks; s != nil && *s {
 		pod.Spec.EnableServiceLinks = nil
@@ -75,7 +75,7 @@ func Warnings(pod *corev1.Pod) string {
 		return t == corev1.Toleration{Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoExecute}
 	})
 	var lines []string
-	for _, e := range criconfig.Unsupported(pod) {
+	for _, e := range criconfig.Unsupported(node, pod) {
 		lines = append(lines, e.Field+" "+e.Detail)
 	}
 	return strings.Join(lines, "\n")

@@ -61,11 +61,11 @@ func TestWarningsAreAboutWhatTheAuthorWrote(t *testing.T) {
 	yes := true
 	p.Spec.EnableServiceLinks = &yes                                                                                     // a default
 	p.Spec.Tolerations = []corev1.Toleration{{Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoExecute}} // every static pod's
-	if got := Warnings(p); got != "" {
+	if got := Warnings(criconfig.Node{}, p); got != "" {
 		t.Errorf("got %q of a pod that asks for nothing", got)
 	}
 	p.Spec.NodeSelector = map[string]string{"disk": "ssd"}
-	if got := Warnings(p); !strings.HasPrefix(got, "spec.nodeSelector ") || strings.Contains(got, "\n") {
+	if got := Warnings(criconfig.Node{}, p); !strings.HasPrefix(got, "spec.nodeSelector ") || strings.Contains(got, "\n") {
 		t.Errorf("got %q, want one line about spec.nodeSelector", got)
 	}
 }

@@ -27,7 +27,7 @@ func Admit(node Node, pod *corev1.Pod) *Rejection {
 	for c := range containers(pod) {
 		sc := effective(pod, c)
 		if _, err := appArmorProfile(node, sc.AppArmorProfile); err != nil {
-			return &Rejection{"AppArmor", fmt.Sprintf("container %q: %v", c.Name, err)}
+			return &Rejection{"AppArmor", fmt.Sprintf("Cannot enforce AppArmor: %v", err)}
 		}
 		if _, err := seLinuxOptions(node, sc.SELinuxOptions); err != nil {
 			return &Rejection{"SELinux", fmt.Sprintf("container %q: %v", c.Name, err)}

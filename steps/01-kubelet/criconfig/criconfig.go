@@ -56,6 +56,7 @@ type Node struct {
 	AppArmor          bool
 	SELinux           bool
 	RecursiveReadOnly bool // mounts, mount_setattr with AT_RECURSIVE
+	NoSeccomp         bool // the runtime says that it can't filter system calls
 
 	// IDRange returns the block of host ids that belongs to a pod with
 	// hostUsers: false, as [userns.Allocator.Get] does. When it is nil such

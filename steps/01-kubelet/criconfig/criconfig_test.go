@@ -417,7 +417,7 @@ func TestAdmit(t *testing.T) {
 		{`securityContext: {sysctls: [{name: vm.swappiness, value: "1"}]}`, "SysctlForbidden", "belongs to no namespace"},
 		{`{hostIPC: true, securityContext: {sysctls: [{name: kernel.msgmax, value: "1"}]}}`, "SysctlForbidden", "host ipc enabled"},
 		{`{hostNetwork: true, securityContext: {sysctls: [{name: net.core.somaxconn, value: "1"}]}}`, "SysctlForbidden", "host net enabled"},
-		{`{containers: [{name: a, securityContext: {appArmorProfile: {type: RuntimeDefault}}}]}`, "AppArmor", "AppArmor is not enabled on the host"},
+		{`{containers: [{name: a, securityContext: {appArmorProfile: {type: RuntimeDefault}}}]}`, "AppArmor", "Cannot enforce AppArmor: AppArmor is not enabled on the host"},
 		{`{containers: [{name: a, securityContext: {appArmorProfile: {type: Unconfined}}}]}`, "", ""},
 		{`{securityContext: {seLinuxOptions: {level: s0}}, containers: [{name: a}]}`, "SELinux", "SELinux is not enabled on the host"},
 		{`{hostUsers: false}`, "UserNamespacesNotSupported", "does not give user namespaces"},
@@ -604,6 +604,26 @@ func TestDNS(t *testing.T) {
 			}
 			check(t, got, tt.want)
 		})
+	}
+}
+
+func TestMissingClusterDNSIsSaid(t *testing.T) {
+	const want = `pod: "web_shop(1234)". kubelet does not have ClusterDNS IP configured and cannot create Pod using "ClusterFirst" policy. Falling back to "Default" policy.`
+	for _, tt := range []struct {
+		spec    string
+		cluster []string
+		want    string
+	}{
+		{`{}`, nil, want},
+		{`{dnsPolicy: ClusterFirst}`, nil, want},
+		{`{hostNetwork: true, dnsPolicy: ClusterFirstWithHostNet}`, nil, want},
+		{`{hostNetwork: true}`, nil, ""},
+		{`{dnsPolicy: Default}`, nil, ""},
+		{`{}`, []string{"10.96.0.10"}, ""},
+	} {
+		pod := podOf(t, tt.spec)
+		pod.Namespace, pod.Name, pod.UID = "shop", "web", "1234"
+		check(t, MissingClusterDNS(Node{ClusterDNS: tt.cluster}, pod), tt.want)
 	}
 }
 

@@ -81,21 +81,35 @@ func podDNS(node Node, pod *corev1.Pod) (DNS, error) {
 	return d.limited(), nil
 }
 
+// MissingClusterDNS returns the message of upstream's event of that name, for a
+// pod that wants the cluster's DNS on a node that knows none; "" for any other.
+func MissingClusterDNS(node Node, pod *corev1.Pod) string {
+	if p := dnsPolicy(pod); len(node.ClusterDNS) > 0 || p != corev1.DNSClusterFirst && p != corev1.DNSClusterFirstWithHostNet {
+		return ""
+	}
+	return fmt.Sprintf("pod: \"%s_%s(%s)\". kubelet does not have ClusterDNS IP configured and cannot create Pod using %q policy. Falling back to %q policy.",
+		pod.Name, pod.Namespace, pod.UID, corev1.DNSClusterFirst, corev1.DNSDefault)
+}
+
+func dnsPolicy(pod *corev1.Pod) corev1.DNSPolicy {
+	switch p := pod.Spec.DNSPolicy; {
+	case p != "" && p != corev1.DNSClusterFirst:
+		return p
+	case pod.Spec.HostNetwork:
+		return corev1.DNSDefault
+	}
+	return corev1.DNSClusterFirst
+}
+
 func policyDNS(node Node, pod *corev1.Pod) (DNS, error) {
-	policy := pod.Spec.DNSPolicy
-	if policy == "" {
-		policy = corev1.DNSClusterFirst
-	}
-	if policy == corev1.DNSClusterFirst && pod.Spec.HostNetwork {
-		policy = corev1.DNSDefault
-	}
+	policy := dnsPolicy(pod)
 	switch policy {
 	case corev1.DNSNone:
 		return DNS{}, nil
 	case corev1.DNSDefault:
 		return node.HostDNS, nil
 	case corev1.DNSClusterFirst, corev1.DNSClusterFirstWithHostNet:
-		if len(node.ClusterDNS) == 0 { // upstream: event MissingClusterDNS, and the node's own
+		if len(node.ClusterDNS) == 0 { // see MissingClusterDNS
 			return node.HostDNS, nil
 		}
 		return clusterDNS(node, pod.Namespace), nil

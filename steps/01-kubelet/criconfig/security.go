@@ -1,6 +1,7 @@
 package criconfig
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -65,7 +66,7 @@ func containerSecurity(in Input) (*runtimeapi.LinuxContainerSecurityContext, err
 	}
 	apparmor, err := appArmorProfile(in.Node, sc.AppArmorProfile)
 	if err != nil {
-		return nil, fmt.Errorf("container %q: %w", in.Container.Name, err)
+		return nil, fmt.Errorf("container %q: cannot enforce AppArmor: %w", in.Container.Name, err)
 	}
 	selinux, err := seLinuxOptions(in.Node, sc.SELinuxOptions)
 	if err != nil {
@@ -198,7 +199,7 @@ func appArmorProfile(node Node, p *corev1.AppArmorProfile) (*runtimeapi.Security
 		return nil, nil
 	}
 	if !node.AppArmor && p.Type != corev1.AppArmorProfileTypeUnconfined {
-		return nil, fmt.Errorf("cannot enforce AppArmor: AppArmor is not enabled on the host")
+		return nil, errors.New("AppArmor is not enabled on the host")
 	}
 	return securityProfile("appArmorProfile", string(p.Type), p.LocalhostProfile)
 }

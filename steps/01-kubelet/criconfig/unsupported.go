@@ -17,9 +17,9 @@ import (
 // field of the API. Fields for another component (nodeSelector: the scheduler)
 // are listed because no such component is here. Of those that end in
 // "refused" the warning tells early what an error will tell again.
-func Unsupported(pod *corev1.Pod) field.ErrorList {
+func Unsupported(node Node, pod *corev1.Pod) field.ErrorList {
 	spec := field.NewPath("spec")
-	u := unsupported{}
+	u := unsupported{node: node}
 	u.pod(spec, &pod.Spec)
 	for i := range pod.Spec.Volumes {
 		u.volume(spec.Child("volumes").Index(i), &pod.Spec.Volumes[i], podsource.IsStatic(pod))
@@ -36,7 +36,10 @@ func Unsupported(pod *corev1.Pod) field.ErrorList {
 	return u.list
 }
 
-type unsupported struct{ list field.ErrorList }
+type unsupported struct {
+	node Node
+	list field.ErrorList
+}
 
 // when reports the field if it is set.
 func (u *unsupported) when(set bool, parent *field.Path, name, why string) {
@@ -78,6 +81,7 @@ func (u *unsupported) pod(p *field.Path, s *corev1.PodSpec) {
 	}
 	if sc := s.SecurityContext; sc != nil {
 		u.when(sc.WindowsOptions != nil, p.Child("securityContext"), "windowsOptions", "has no effect on Linux")
+		u.seccomp(p.Child("securityContext"), sc.SeccompProfile)
 		u.when(sc.SELinuxChangePolicy != nil, p.Child("securityContext"), "seLinuxChangePolicy", "has no effect: volumes are not relabelled")
 	}
 }
@@ -89,6 +93,7 @@ func (u *unsupported) container(p *field.Path, c *corev1.Container) {
 	u.resources(p.Child("resources", "limits"), c.Resources.Limits)
 	u.resources(p.Child("resources", "requests"), c.Resources.Requests)
 	if sc := c.SecurityContext; sc != nil {
+		u.seccomp(p.Child("securityContext"), sc.SeccompProfile)
 		u.when(sc.WindowsOptions != nil, p.Child("securityContext"), "windowsOptions", "has no effect on Linux")
 	}
 	for _, e := range c.EnvFrom {
@@ -98,6 +103,16 @@ func (u *unsupported) container(p *field.Path, c *corev1.Container) {
 	for i, e := range c.Env {
 		u.env(p.Child("env").Index(i), e.ValueFrom)
 	}
+}
+
+// seccomp: without a filter a pod is less confined than it says, or does not start.
+func (u *unsupported) seccomp(p *field.Path, s *corev1.SeccompProfile) {
+	if s == nil || !u.node.NoSeccomp {
+		return
+	}
+	const lacks = "the container runtime was built without libseccomp"
+	u.when(s.Type == corev1.SeccompProfileTypeRuntimeDefault, p, "seccompProfile", "has no effect: "+lacks)
+	u.when(s.Type == corev1.SeccompProfileTypeLocalhost, p, "seccompProfile", lacks+": the container will be refused")
 }
 
 func (u *unsupported) env(p *field.Path, from *corev1.EnvVarSource) {

@@ -126,7 +126,7 @@ func TestEveryFieldIsHonouredOrReported(t *testing.T) {
 			name, _, _ := strings.Cut(tt.typ.Field(i).Tag.Get("json"), ",")
 			v := reflect.New(tt.typ).Elem()
 			fill(v.Field(i))
-			reported := len(Unsupported(tt.pod(v))) > 0
+			reported := len(Unsupported(Node{}, tt.pod(v))) > 0
 			switch listed := slices.Contains(ours, name); {
 			case listed && reported:
 				t.Errorf("%s.%s is honoured and reported as unsupported", tt.typ.Name(), name)
@@ -183,7 +183,7 @@ containers:
   env: [{name: A, value: x}, {name: B, valueFrom: {configMapKeyRef: {name: c, key: k}}}]
 `)
 	var got []string
-	for _, e := range Unsupported(pod) {
+	for _, e := range Unsupported(Node{}, pod) {
 		got = append(got, e.Field)
 	}
 	check(t, got, []string{
@@ -198,11 +198,28 @@ func TestLimitOnDiskOfAStaticPodIsReported(t *testing.T) {
 volumes: [{name: disk, emptyDir: {sizeLimit: 1Mi}}, {name: memory, emptyDir: {medium: Memory, sizeLimit: 1Mi}}, {name: free, emptyDir: {}}]
 containers: [{name: a}]
 `)
-	if got := Unsupported(pod); len(got) > 0 {
+	if got := Unsupported(Node{}, pod); len(got) > 0 {
 		t.Errorf("got %v of a pod that can be evicted", got)
 	}
 	pod.Annotations = map[string]string{podsource.Annotation: "file"}
-	if got := Unsupported(pod); len(got) != 1 || got[0].Field != "spec.volumes[0].emptyDir.sizeLimit" {
+	if got := Unsupported(Node{}, pod); len(got) != 1 || got[0].Field != "spec.volumes[0].emptyDir.sizeLimit" {
 		t.Errorf("got %v, want spec.volumes[0].emptyDir.sizeLimit", got)
 	}
+}
+
+func TestSeccompProfileThatIsNoFilterIsReported(t *testing.T) {
+	pod := podOf(t, `
+securityContext: {seccompProfile: {type: RuntimeDefault}}
+containers:
+- {name: a, securityContext: {seccompProfile: {type: Localhost, localhostProfile: strict.json}}}
+- {name: b, securityContext: {seccompProfile: {type: Unconfined}}}
+`)
+	if got := Unsupported(Node{}, pod); len(got) > 0 {
+		t.Errorf("got %v where there is seccomp", got)
+	}
+	var got []string
+	for _, e := range Unsupported(Node{NoSeccomp: true}, pod) {
+		got = append(got, e.Field)
+	}
+	check(t, got, []string{"spec.securityContext.seccompProfile", "spec.containers[0].securityContext.seccompProfile"})
 }

@@ -149,7 +149,7 @@ func (s *scene) start() {
 	ctx, cancel := context.WithCancel(s.t.Context())
 	s.source, s.probes = static.New(s.pods...), newFakeProbes()
 	k := &Kubelet{
-		Node:    criconfig.Node{Name: "node-1", RootDir: s.root, PodLogsDir: filepath.Join(s.root, "logs")},
+		Node:    criconfig.Node{Name: "node-1", RootDir: s.root, PodLogsDir: filepath.Join(s.root, "logs"), ClusterDNS: []string{"10.96.0.10"}},
 		Sources: []podsource.Source{s.source}, Runtime: s.runtime,
 		Images: &imagepull.Puller{Images: s.runtime, Events: s}, Volumes: noVolumes{}, Cgroups: noCgroups{},
 		Probes: s.probes, Hooks: lifecycle.New(s.runtime), Status: s, Events: s,

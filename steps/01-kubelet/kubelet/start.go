@@ -83,6 +83,9 @@ func (s *start) prepare(ctx context.Context, o *observed.Pod, a actions, parent 
 	if err := os.MkdirAll(s.Node.LogDir(s.pod), 0o755); err != nil {
 		return fmt.Errorf("make the log directory: %w", err)
 	}
+	if message := criconfig.MissingClusterDNS(s.Node, s.pod); message != "" {
+		s.event(s.pod, nil, corev1.EventTypeWarning, "MissingClusterDNS", message)
+	}
 	if s.id, err = s.run(ctx); err != nil {
 		s.event(s.pod, nil, corev1.EventTypeWarning, "FailedCreatePodSandBox", "Failed to create pod sandbox: "+status.Convert(err).Message())
 		return fmt.Errorf("run the sandbox: %w", err)

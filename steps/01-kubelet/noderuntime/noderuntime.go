@@ -4,7 +4,9 @@
 package noderuntime
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -83,6 +85,20 @@ func dial(ctx context.Context, conf *config.Configuration, log *slog.Logger) (*R
 			return c.Close()
 		},
 	}, nil
+}
+
+// LacksSeccomp reports whether the runtime says that it can't filter system
+// calls. One that says nothing of it, as containerd does, is taken to be able to.
+func (r *Runtime) LacksSeccomp(ctx context.Context) (bool, error) {
+	status, err := r.Status(ctx, &runtimeapi.StatusRequest{Verbose: true})
+	if err != nil {
+		return false, fmt.Errorf("ask the container runtime for its status: %w", err)
+	}
+	var host struct{ Seccomp *bool }
+	if err := json.Unmarshal([]byte(cmp.Or(status.GetInfo()["host"], "{}")), &host); err != nil {
+		return false, fmt.Errorf("status of the container runtime: %w", err)
+	}
+	return host.Seccomp != nil && !*host.Seccomp, nil
 }
 
 // Network returns the pod network of that kind: none, or bridge with addresses

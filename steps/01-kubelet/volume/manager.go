@@ -59,7 +59,7 @@ func (m *Manager) Mount(ctx context.Context, pod *corev1.Pod) (map[string]Mounte
 		}
 		one, err := m.mount(ctx, pod, v)
 		if err != nil {
-			return nil, fmt.Errorf("volume %q: %w", v.Name, err)
+			return nil, fmt.Errorf("MountVolume.SetUp failed for volume %q : %w", v.Name, err) // upstream's words, which people search for
 		}
 		mounted[v.Name] = one
 	}

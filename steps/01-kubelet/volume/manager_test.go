@@ -131,7 +131,7 @@ func TestMountAndUnmount(t *testing.T) {
 func TestMountRefusesUnknownKinds(t *testing.T) {
 	pod := podOf(t, `{volumes: [{name: v, persistentVolumeClaim: {claimName: c}}], containers: [{name: a, volumeMounts: [{name: v, mountPath: /v}]}]}`)
 	_, err := manager(t.TempDir()).Mount(context.Background(), pod)
-	if want := `volume "v": no plugin of this node supports this kind of volume`; err == nil || err.Error() != want {
+	if want := `MountVolume.SetUp failed for volume "v" : no plugin of this node supports this kind of volume`; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }

@@ -87,6 +87,12 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	if node.NoSeccomp, err = runtime.LacksSeccomp(ctx); err != nil {
+		return err
+	}
+	if node.NoSeccomp && node.SeccompDefault {
+		log.Warn("configuration", "field", "seccompDefault: has no effect: the container runtime was built without libseccomp")
+	}
 	cgroups, err := cgroup.New(cgroup.Config{Root: conf.CgroupRoot, Allocatable: node.Allocatable,
 		CPUQuota: node.CPUCFSQuota, QuotaPeriod: node.CPUCFSQuotaPeriod, PodPids: *conf.PodPidsLimit})
 	if err != nil {
@@ -123,7 +129,7 @@ func run(ctx context.Context, args []string) error {
 		Admit: func(pod *corev1.Pod, others []*corev1.Pod) *criconfig.Rejection {
 			return admission.Admit(node, int(conf.MaxPods), pod, others)
 		},
-		Warn:    admission.Warnings,
+		Warn:    func(pod *corev1.Pod) string { return admission.Warnings(node, pod) },
 		Started: logs.Started,
 		Resync:  conf.SyncFrequency.Duration,
 		Restart: backoff.Policy{First: backoff.Default.First, Max: conf.CrashLoopBackOff.MaxContainerRestartPeriod.Duration},

@@ -167,12 +167,12 @@ func TestStatesAndMessages(t *testing.T) {
 		{"never", "Pending", "ErrImageNeverPull"},
 		{"deadline", "Failed DeadlineExceeded", "Completed 0"},
 		{"root", "Pending", "CreateContainerConfigError"},
-		{"large", "Failed OutOfcpu", ""},
+		{"large", "Failed OutOfcpu Pod was rejected: Node didn't have enough resource: cpu", ""},
 		{"nocommand", "", "no/such/file"},
 	} {
 		n.until(c.pod+" to be "+c.phase+" with "+c.state, func(pods map[string]*corev1.Pod) bool {
 			p := pods[c.pod]
-			return p != nil && strings.HasPrefix(strings.TrimSpace(string(p.Status.Phase)+" "+p.Status.Reason), c.phase) && strings.Contains(describe(p), c.state)
+			return p != nil && strings.HasPrefix(strings.TrimSpace(string(p.Status.Phase)+" "+p.Status.Reason+" "+p.Status.Message), c.phase) && strings.Contains(describe(p), c.state)
 		})
 	}
 }

@@ -440,15 +440,19 @@ func upgrade(t *testing.T, target, protocol string) httpstream.Connection {
 
 func stream(t *testing.T, conn httpstream.Connection, pairs ...string) httpstream.Stream {
 	t.Helper()
-	h := http.Header{}
-	for i := 0; i < len(pairs); i += 2 {
-		h.Set(pairs[i], pairs[i+1])
-	}
-	s, err := conn.CreateStream(h)
+	s, err := conn.CreateStream(header(pairs))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s
+}
+
+func header(pairs []string) http.Header {
+	h := http.Header{}
+	for i := 0; i < len(pairs); i += 2 {
+		h.Set(pairs[i], pairs[i+1])
+	}
+	return h
 }
 
 func execStreams(t *testing.T, m *machine) {
@@ -490,24 +494,41 @@ func execStreams(t *testing.T, m *machine) {
 
 func portForward(t *testing.T, m *machine) {
 	m.run(`containers: [{name: main, image: "groundup.test/guest:v1", args: [serve, "8080"]}]`)
-	deadline := time.Now().Add(10 * time.Second)
-	for i := 0; ; i++ {
-		conn := upgrade(t, m.url+"/portForward/default/web", "portforward.k8s.io")
-		id := fmt.Sprint(i)
-		errs := stream(t, conn, "streamType", "error", "port", "8080", "requestID", id)
-		errs.Close()
-		data := stream(t, conn, "streamType", "data", "port", "8080", "requestID", id)
-		fmt.Fprint(data, "GET / HTTP/1.0\r\n\r\n")
-		got, err := io.ReadAll(data)
-		if err == nil && strings.HasSuffix(string(got), "hello from the pod") {
+	// The server in the pod may not listen yet.
+	for deadline := time.Now().Add(10 * time.Second); ; runtime.Gosched() {
+		got, err := forward(t, m, "GET / HTTP/1.0\r\n\r\n")
+		if err == nil && strings.HasSuffix(got, "hello from the pod") {
 			return
 		}
-		why, _ := io.ReadAll(errs)
 		if time.Now().After(deadline) {
-			t.Fatalf("got %q, %v, %s", got, err, why)
+			t.Fatalf("got %q, %v", got, err)
 		}
-		runtime.Gosched() // the server in the pod may not listen yet
 	}
+}
+
+// forward sends something to the pod's port 8080 and returns the answer. Where
+// nobody listens the streams are reset, at times before their creation is done.
+func forward(t *testing.T, m *machine, send string) (string, error) {
+	t.Helper()
+	conn := upgrade(t, m.url+"/portForward/default/web", "portforward.k8s.io")
+	errs, err := conn.CreateStream(header([]string{"streamType", "error", "port", "8080", "requestID", "1"}))
+	if err != nil {
+		return "", err
+	}
+	errs.Close()
+	data, err := conn.CreateStream(header([]string{"streamType", "data", "port", "8080", "requestID", "1"}))
+	if err != nil {
+		return "", err
+	}
+	if _, err := io.WriteString(data, send); err != nil {
+		return "", err
+	}
+	got, err := io.ReadAll(data)
+	if err != nil {
+		why, _ := io.ReadAll(errs)
+		err = fmt.Errorf("%w: %s", err, why)
+	}
+	return string(got), err
 }
 
 func userNamespace(t *testing.T, m *machine) {
