@@ -160,7 +160,7 @@ func workers(n, total int, f func(worker, i int)) {
 	group.Wait()
 }
 
-// TestMemoryPerPod wants shim and pause process to cost at most 3 MB a pod, as
+// TestMemoryPerPod wants reaper, shim and pause process to cost at most 3 MB a pod, as
 // the kernel accounts shared pages (PSS), with twenty pods of one container.
 func TestMemoryPerPod(t *testing.T) {
 	const pods, limit = 20, 3 << 20
@@ -170,21 +170,21 @@ func TestMemoryPerPod(t *testing.T) {
 		runtimetest.RunPod(t, s).Run("app", nil)
 	}
 	var perPod int
-	runtimetest.Eventually(t, fmt.Sprintf("shim and pause process of a pod take at most %d bytes", limit), func() bool {
+	runtimetest.Eventually(t, fmt.Sprintf("reaper, shim and pause process of a pod take at most %d bytes", limit), func() bool {
 		time.Sleep(100 * time.Millisecond) // smaps are not cheap to read
-		perPod = pss(t, conf.State) / pods
+		perPod = pss(t, conf.ShimPath) / pods
 		return perPod <= limit
 	})
 	t.Logf("PSS per pod: %.2f MB", float64(perPod)/1e6)
 }
 
-// pss sums up the processes that have the directory in their arguments.
-func pss(t *testing.T, state string) (sum int) {
+// pss sums up the processes that run the shim's binary: reapers, shims, and
+// pause processes.
+func pss(t *testing.T, binary string) (sum int) {
 	t.Helper()
-	paths, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	paths, _ := filepath.Glob("/proc/[0-9]*/exe")
 	for _, path := range paths {
-		args, _ := os.ReadFile(path)
-		if !strings.Contains(string(args), state) {
+		if exe, err := os.Readlink(path); err != nil || exe != binary {
 			continue
 		}
 		f, err := os.Open(filepath.Join(filepath.Dir(path), "smaps_rollup"))

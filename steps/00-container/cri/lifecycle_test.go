@@ -252,6 +252,35 @@ func TestSharedPIDNamespace(t *testing.T) {
 	runtimetest.Eventually(t, "the pause process reaps orphans", func() bool { return strings.Count(exec(t, s, a, "ps"), "\n") == 4 })
 }
 
+// As in upstream's runtimes: a pod in the node's network has the node's UTS
+// namespace as well, and its name.
+func TestUTSNamespaceGoesWithTheNetwork(t *testing.T) {
+	s := runtimetest.Open(t, runtimetest.Config(t))
+	before, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	node, err := os.Readlink("/proc/self/ns/uts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for mode, shared := range map[runtimeapi.NamespaceMode]bool{runtimeapi.NamespaceMode_POD: false, runtimeapi.NamespaceMode_NODE: true} {
+		pod := runtimetest.RunPod(t, s, func(c *runtimeapi.PodSandboxConfig) {
+			c.Linux.SecurityContext.NamespaceOptions.Network = mode
+		})
+		id := pod.Run("app", nil)
+		if got := strings.TrimSpace(exec(t, s, id, "readlink", "/proc/self/ns/uts")); (got == node) != shared {
+			t.Errorf("network %v: got UTS namespace %q, the node's is %q", mode, got, node)
+		}
+		if name := strings.TrimSpace(exec(t, s, id, "hostname")); (name == before) != shared {
+			t.Errorf("network %v: got name %q, the node's is %q", mode, name, before)
+		}
+	}
+	if after, err := os.Hostname(); err != nil || after != before {
+		t.Errorf("the node's name became %q, %v", after, err)
+	}
+}
+
 func TestUserNamespace(t *testing.T) {
 	conf := runtimetest.Config(t)
 	s := runtimetest.Open(t, conf)

@@ -1,12 +1,14 @@
 // The pause process. It runs instead of the Go program when the binary was
-// started under the name "pause", before the Go runtime exists: it is one
+// started under the name "/pause", before the Go runtime exists: it is one
 // thread, touches a few pages, and never returns from here.
 //
-// argv: pause DIR, where DIR is an empty directory. File descriptor 3 is the
-// receiving end of the rack, 4 its sending end (see rack.go).
+// It starts in an empty directory; its arguments say nothing, because a container
+// may see them. File descriptor 3 is the receiving end of the rack, 4 its sending
+// end (see rack.go).
 #define _GNU_SOURCE
 #include <errno.h>
 #include <grp.h>
+#include <limits.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
@@ -31,8 +33,11 @@ static void die(const char *what)
 
 // Leave the node's file system, or this process would keep every volume busy
 // that was mounted when it started.
-static void enter_empty_root(const char *dir)
+static void enter_empty_root(void)
 {
+	char dir[PATH_MAX];
+	if (getcwd(dir, sizeof dir) == NULL)
+		die("find the empty root");
 	if (mount("", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		die("make mounts private");
 	if (mount(dir, dir, NULL, MS_BIND, NULL) < 0 || chdir(dir) < 0)
@@ -80,13 +85,13 @@ static void receive(void)
 	}
 }
 
-static void pause_forever(const char *dir)
+static void pause_forever(void)
 {
 	// PID 1 of a shared namespace inherits orphans. Ignoring SIGCHLD makes
 	// the kernel reap them (sigaction(2), NOTES).
 	signal(SIGCHLD, SIG_IGN);
 	prctl(PR_SET_NAME, "pause", 0, 0, 0);
-	enter_empty_root(dir);
+	enter_empty_root();
 	drop_privileges();
 	if (write(1, "ok", 2) != 2) // tells the shim that nothing failed
 		die("report");
@@ -103,6 +108,6 @@ static void pause_forever(const char *dir)
 // Priority 101, the first that programs may use: before libcontainer's nsexec.
 __attribute__((constructor(101))) static void pause_main(int argc, char **argv)
 {
-	if (argc == 2 && strcmp(argv[0], "pause") == 0)
-		pause_forever(argv[1]);
+	if (argc == 1 && strcmp(argv[0], "/pause") == 0)
+		pause_forever();
 }

@@ -26,8 +26,8 @@ import (
 
 // Options say which namespaces the pod has for itself. The others are the node's.
 type Options struct {
-	Dir           string // an empty directory
-	Net, IPC, PID bool
+	Dir           string                 // an empty directory
+	Net, IPC, PID bool                   // UTS goes with Net
 	UIDs, GIDs    []syscall.SysProcIDMap // a user namespace, if there are any
 	Cgroup        func(pid int) error    // puts the process into its cgroup before it is used
 }
@@ -50,7 +50,8 @@ func Start(o Options) (*Process, error) {
 	defer receiver.Close()
 	p := &Process{Rack: &Rack{sender: sender}, cmd: &exec.Cmd{
 		Path:       "/proc/self/exe",
-		Args:       []string{"pause", o.Dir},
+		Args:       []string{"/pause"}, // as in upstream's image
+		Dir:        o.Dir,
 		Env:        []string{},
 		ExtraFiles: []*os.File{receiver, sender},
 		SysProcAttr: &syscall.SysProcAttr{
@@ -127,9 +128,10 @@ func (p *Process) Kill() error {
 }
 
 func (o Options) cloneflags() uintptr {
-	flags := uintptr(syscall.CLONE_NEWNS | syscall.CLONE_NEWUTS)
+	flags := uintptr(syscall.CLONE_NEWNS)
 	for flag, want := range map[uintptr]bool{
 		syscall.CLONE_NEWNET:  o.Net,
+		syscall.CLONE_NEWUTS:  o.Net,
 		syscall.CLONE_NEWIPC:  o.IPC,
 		syscall.CLONE_NEWPID:  o.PID,
 		syscall.CLONE_NEWUSER: o.UIDs != nil,

@@ -37,7 +37,7 @@ import (
 type Pod struct {
 	ID         string            `json:"id"`
 	Dirs       state.Dirs        `json:"dirs"`
-	Net        bool              `json:"net"` // namespaces of its own
+	Net        bool              `json:"net"` // namespaces of its own; UTS goes with it
 	IPC        bool              `json:"ipc"`
 	PID        bool              `json:"pid"`
 	UIDs       []IDMap           `json:"uids,omitempty"` // a user namespace, if there are any

@@ -19,9 +19,9 @@ func newNamespaces(r Request, sec *runtimeapi.LinuxContainerSecurityContext) []s
 		return specs.LinuxNamespace{Type: t, Path: fmt.Sprintf("/proc/%d/ns/%s", pid, name)}
 	}
 	pause := r.Sandbox.PausePID
-	ns := []specs.LinuxNamespace{own(specs.MountNamespace), of(specs.UTSNamespace, "uts", pause)}
-	if !r.Sandbox.HostNetwork {
-		ns = append(ns, of(specs.NetworkNamespace, "net", pause))
+	ns := []specs.LinuxNamespace{own(specs.MountNamespace)}
+	if !r.Sandbox.HostNetwork { // a host on the network has its name there
+		ns = append(ns, of(specs.UTSNamespace, "uts", pause), of(specs.NetworkNamespace, "net", pause))
 	}
 	if !r.Sandbox.HostIPC {
 		ns = append(ns, of(specs.IPCNamespace, "ipc", pause))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -56,6 +57,9 @@ func (o *runOptions) pod(logDir string) (*runtimeapi.PodSandboxConfig, error) {
 	}
 	switch o.network {
 	case "host":
+		if o.hostname != "" {
+			return nil, errors.New("--hostname: a container in the host's network has the host's name")
+		}
 		ns.Network = runtimeapi.NamespaceMode_NODE
 	case "none", "bridge":
 	default:
@@ -71,7 +75,7 @@ func (o *runOptions) pod(logDir string) (*runtimeapi.PodSandboxConfig, error) {
 			NamespaceOptions: ns, Privileged: o.privileged,
 		}},
 	}
-	if o.network == "host" && o.hostname == "" {
+	if o.network == "host" {
 		c.Hostname, _ = os.Hostname()
 	}
 	for _, p := range o.publish {

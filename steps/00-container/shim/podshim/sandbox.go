@@ -83,7 +83,7 @@ func (s *Server) prepare(pid int) error {
 		}
 	}
 	return inNamespaces(pid, func() error {
-		if s.pod.Hostname != "" {
+		if s.pod.Net && s.pod.Hostname != "" { // else the UTS namespace is the node's
 			if err := unix.Sethostname([]byte(s.pod.Hostname)); err != nil {
 				return os.NewSyscallError("sethostname", err)
 			}
