@@ -140,7 +140,7 @@ func (u *unsupported) resources(p *field.Path, list corev1.ResourceList) {
 
 // volume reports the kinds that no plugin of this step supports.
 func (u *unsupported) volume(p *field.Path, v *corev1.Volume, static bool) {
-	const why = "is not supported: the pod will wait for it"
+	const why = "is not supported: a pod that mounts it waits for it"
 	s := &v.VolumeSource
 	switch {
 	case s.EmptyDir != nil:
@@ -158,7 +158,7 @@ func (u *unsupported) volume(p *field.Path, v *corev1.Volume, static bool) {
 }
 
 func (u *unsupported) projection(p *field.Path, s *corev1.VolumeProjection) {
-	const why = "is not supported without an API server: the pod will wait for it"
+	const why = "is not supported without an API server: a pod that mounts it waits for it"
 	u.when(s.ServiceAccountToken != nil, p, "serviceAccountToken", why)
 	u.when(s.ConfigMap != nil && !isTrue(s.ConfigMap.Optional), p, "configMap", why)
 	u.when(s.Secret != nil && !isTrue(s.Secret.Optional), p, "secret", why)

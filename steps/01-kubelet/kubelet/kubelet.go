@@ -30,6 +30,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/types"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
@@ -255,6 +256,7 @@ func (k *Kubelet) want(ctx context.Context, pod *corev1.Pod) {
 		w = newWorker(pod)
 		k.workers[pod.UID] = w
 	}
+	news := w.order == wait || w.unwanted || !equality.Semantic.DeepEqual(w.pod, pod)
 	w.pod, w.unwanted = pod, false
 	if w.order == wait {
 		w.order = run
@@ -263,17 +265,19 @@ func (k *Kubelet) want(ctx context.Context, pod *corev1.Pod) {
 		w.stop(ending{grace: pod.DeletionGracePeriodSeconds})
 	}
 	k.launch(ctx, w)
-	w.poke()
+	if news { // about this pod, not only about another one of the set
+		w.poke()
+	}
 }
 
 // unwant has the pod stopped and forgotten. The caller holds mu.
 func (k *Kubelet) unwant(ctx context.Context, w *worker) {
+	k.launch(ctx, w)
 	if !w.unwanted {
 		w.unwanted = true
 		w.stop(ending{})
+		w.poke()
 	}
-	k.launch(ctx, w)
-	w.poke()
 }
 
 func (k *Kubelet) launch(ctx context.Context, w *worker) {

@@ -52,6 +52,9 @@ func TestOnePodOfManyThatDoNotFitTogetherIsAdmitted(t *testing.T) {
 		phases := map[corev1.PodPhase]int{}
 		for _, pod := range k.Pods() {
 			phases[pod.Status.Phase]++
+			if n := len(pod.Status.ContainerStatuses); n > 0 && pod.Status.Phase == corev1.PodFailed {
+				t.Errorf("pod %s was refused and has %d container statuses, want none: they would seem to be on their way", pod.Name, n)
+			}
 		}
 		if phases[corev1.PodRunning] != 1 || phases[corev1.PodFailed] != 3 {
 			t.Errorf("got %v, want one that runs and three that were refused", phases)

@@ -116,13 +116,13 @@ func (s *start) run(ctx context.Context) (id string, err error) {
 // container starts one container, unless it has to wait: then its status says
 // why, and again how long. An error is for what concerns the whole pod.
 func (s *start) container(ctx context.Context, c *corev1.Container) (again time.Duration, err error) {
-	if left := time.Until(s.w.notBefore[c.Name]); left > 0 {
+	if left := time.Until(s.w.notBefore[keyOf(c)]); left > 0 {
 		return left, nil
 	}
 	crash := s.crash(c)
 	if ended := s.lastEnd(c.Name); ended != nil {
 		if left := crash.Remaining(s.Restart, ended.FinishedAt, time.Now()); left > 0 {
-			s.wait(c, "CrashLoopBackOff", fmt.Sprintf("back-off %s restarting failed container=%s pod=%s_%s(%s)",
+			s.wait(c, left, "CrashLoopBackOff", fmt.Sprintf("back-off %s restarting failed container=%s pod=%s_%s(%s)",
 				crash.Delay, c.Name, s.pod.Name, s.pod.Namespace, s.pod.UID))
 			s.event(s.pod, c, corev1.EventTypeWarning, "BackOff",
 				fmt.Sprintf("Back-off restarting failed container %s in pod %s_%s(%s)", c.Name, s.pod.Name, s.pod.Namespace, s.pod.UID))
@@ -132,9 +132,7 @@ func (s *start) container(ctx context.Context, c *corev1.Container) (again time.
 	}
 	image, why := s.Images.Ensure(ctx, s.pod, c, s.sandbox)
 	if why == nil {
-		if why = s.create(ctx, c, image); why != nil {
-			s.w.notBefore[c.Name] = time.Now().Add(retry)
-		}
+		why = s.create(ctx, c, image)
 	}
 	switch {
 	case ctx.Err() != nil:
@@ -143,25 +141,36 @@ func (s *start) container(ctx context.Context, c *corev1.Container) (again time.
 		delete(s.w.waiting, c.Name)
 		return s.Resync, nil
 	}
-	s.wait(c, why.Reason, why.Message)
-	return retry, nil
+	again = retry
+	if why.Reason == "ErrImagePull" {
+		again = time.Second // to be seen for a moment, before it is ImagePullBackOff
+	}
+	s.wait(c, again, why.Reason, why.Message)
+	return again, nil
 }
 
 // retry is how soon a container that could not be started is tried again.
 const retry = 10 * time.Second
 
-func (s *start) wait(c *corev1.Container, reason, message string) {
+// wait shows why the container does not start, and keeps it from being tried for
+// a while, whatever wakes the worker.
+func (s *start) wait(c *corev1.Container, d time.Duration, reason, message string) {
 	s.w.waiting[c.Name] = corev1.ContainerStateWaiting{Reason: reason, Message: message}
+	s.w.notBefore[keyOf(c)] = time.Now().Add(d)
 }
 
-// crash returns the container's back-off. A changed spec begins a new one.
+// crash returns the container's back-off.
 func (s *start) crash(c *corev1.Container) *backoff.Backoff {
-	key := c.Name + " " + criconfig.Hash(c)
+	key := keyOf(c)
 	if s.w.crashes[key] == nil {
 		s.w.crashes[key] = &backoff.Backoff{}
 	}
 	return s.w.crashes[key]
 }
+
+// keyOf names a container and its spec: what is held against one that failed is
+// not held against a changed one.
+func keyOf(c *corev1.Container) string { return c.Name + " " + criconfig.Hash(c) }
 
 // lastEnd returns the newest attempt at the container that ended, or nil.
 func (s *start) lastEnd(name string) *observed.Container {

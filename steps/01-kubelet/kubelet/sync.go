@@ -17,7 +17,7 @@ import (
 // report. Again is when something will be due, such as the end of a back-off.
 func (k *Kubelet) sync(ctx context.Context, w *worker, pod *corev1.Pod) (again time.Duration, err error) {
 	if refused := k.admit(w, pod); refused != nil {
-		k.order(w, ending{failed: podstatus.Failure{Reason: refused.Reason, Message: "Pod was rejected: " + refused.Message}})
+		k.order(w, ending{failed: podstatus.Failure{Reason: refused.Reason, Message: "Pod was rejected: " + refused.Message, Refused: true}})
 		return 0, nil
 	}
 	o, err := observed.Read(ctx, k.Runtime, pod.UID)

@@ -35,10 +35,10 @@ type worker struct {
 	released bool
 	failures int                                     // in a row
 	waiting  map[string]corev1.ContainerStateWaiting // why containers could not start
-	crashes  map[string]*backoff.Backoff             // by container and hash of its spec
+	crashes  map[string]*backoff.Backoff             // by keyOf
 
 	// notBefore keeps a container that could not be started from being tried
-	// again at every chance.
+	// again at every chance; by keyOf.
 	notBefore map[string]time.Time
 }
 

@@ -45,11 +45,18 @@ type Input struct {
 }
 
 // A Failure makes a pod's phase Failed, whatever its containers say.
-type Failure struct{ Reason, Message string }
+type Failure struct {
+	Reason, Message string
+	Refused         bool // nothing of the pod has ever run, or will
+}
 
 // Compute returns the pod's status. It follows generateAPIPodStatus in
 // upstream's kubelet_pods.go.
 func Compute(in Input) corev1.PodStatus {
+	if in.Failed.Refused {
+		return corev1.PodStatus{Phase: corev1.PodFailed, Reason: in.Failed.Reason, Message: in.Failed.Message,
+			QOSClass: criconfig.QOS(in.Pod), StartTime: startTime(in), ObservedGeneration: in.Pod.Generation}
+	}
 	s := corev1.PodStatus{
 		QOSClass:              criconfig.QOS(in.Pod),
 		StartTime:             startTime(in),

@@ -108,7 +108,7 @@ func TestPhase(t *testing.T) {
 
 func TestEndedStaysEnded(t *testing.T) {
 	pod := podOf(corev1.RestartPolicyNever, "a")
-	in := Input{Pod: pod, Observed: ran("a:1"), SetStarted: started, Now: now, Failed: Failure{"DeadlineExceeded", "too long"}}
+	in := Input{Pod: pod, Observed: ran("a:1"), SetStarted: started, Now: now, Failed: Failure{Reason: "DeadlineExceeded", Message: "too long"}}
 	first := Compute(in)
 	in.Previous, in.Failed, in.Observed = first, Failure{}, ran("a:running")
 	if second := Compute(in); second.Phase != corev1.PodFailed || second.Reason != "DeadlineExceeded" || second.Message != "too long" {

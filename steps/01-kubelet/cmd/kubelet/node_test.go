@@ -312,21 +312,33 @@ func (n *node) leftovers() {
 	n.leftoversOfPods()
 }
 
-// leftoversOfPods looks for what no pod should leave behind.
+// leftoversOfPods waits until nothing is there that no pod should leave behind:
+// what a killed kubelet left is found by its successor's first collection.
 func (n *node) leftoversOfPods() {
 	n.t.Helper()
+	var left []string
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); <-time.After(20 * time.Millisecond) {
+		if left = n.ofPods(); len(left) == 0 {
+			return
+		}
+	}
+	n.t.Errorf("left behind: %v", left)
+}
+
+// ofPods lists the mounts, cgroups, directories and namespaces of pods.
+func (n *node) ofPods() (found []string) {
 	mounts, _ := os.ReadFile("/proc/self/mountinfo")
 	for line := range strings.Lines(string(mounts)) {
 		if strings.Contains(line, n.dir+"/kubelet/") || strings.Contains(line, n.dir+"/run/") || strings.Contains(line, n.dir+"/rt/containers") {
-			n.t.Errorf("a mount is left: %s", line)
+			found = append(found, line)
 		}
 	}
 	for _, pattern := range []string{"/sys/fs/cgroup/*" + n.cgroup + "/kubepods/pod*", "/sys/fs/cgroup/*" + n.cgroup + "/kubepods/*/pod*",
 		n.path("kubelet/pods/*"), n.path("logs/*"), n.path("run/pods/*"), n.path("run/netns/*")} {
-		if left, _ := filepath.Glob(pattern); len(left) > 0 {
-			n.t.Errorf("left behind: %v", left)
-		}
+		left, _ := filepath.Glob(pattern)
+		found = append(found, left...)
 	}
+	return found
 }
 
 // pods asks the kubelet for its pods, by name; nil if it does not answer.
