@@ -104,9 +104,28 @@ func play(t *testing.T, a *txtar.Archive) (transcript string) {
 			}
 		}
 		s.stop()
-		transcript = s.out.String()
+		transcript = settle(s.out.String())
 	})
 	return transcript
+}
+
+// settle puts the removal of sandboxes last among what happened at the same
+// instant: a pod that has gone is removed beside all that its name's next owner
+// does, in no order.
+func settle(transcript string) string {
+	var out, removals []string
+	instant := ""
+	for line := range strings.Lines(transcript) {
+		if at := strings.Fields(line)[0]; at != instant {
+			out, removals, instant = append(out, removals...), nil, at
+		}
+		if strings.Contains(line, " RemovePodSandbox ") {
+			removals = append(removals, line)
+		} else {
+			out = append(out, line)
+		}
+	}
+	return strings.Join(append(out, removals...), "")
 }
 
 // A scene is a node with one kubelet after another.

@@ -99,6 +99,8 @@ func (k *Kubelet) stopAll(ctx context.Context, pod *corev1.Pod, o *observed.Pod,
 	order := stopOrder(pod, running)
 	for _, c := range running {
 		k.event(pod, &corev1.Container{Name: c.Name}, corev1.EventTypeNormal, "Killing", "Stopping container "+c.Name)
+	}
+	for _, c := range running {
 		go func() {
 			defer close(gone[c.ID])
 			turn := func(ctx context.Context) {

@@ -58,8 +58,8 @@ func TestMain(m *testing.M) { volumetest.Main(m) }
 func TestPods(t *testing.T) {
 	volumetest.Root(t)
 	bin := t.TempDir()
-	build(t, filepath.Join(bin, "runtime-shim"), "github.com/k8s-groundup/groundup/steps/00-container/cmd/runtime-shim", "1")
-	build(t, filepath.Join(bin, "guest"), "./testdata/guest", "0")
+	build(t, filepath.Join(bin, "runtime-shim"), "../../../00-container", "./cmd/runtime-shim", "1")
+	build(t, filepath.Join(bin, "guest"), "", "./testdata/guest", "0")
 	for name, test := range map[string]func(*testing.T, *machine){
 		"what a container gets": whatAContainerGets,
 		"logs":                  logs,
@@ -160,9 +160,12 @@ func (m *machine) close() {
 	}
 }
 
-func build(t *testing.T, to, pkg, cgo string) {
+// build builds a program in its own module: what the shim links, this one does
+// not require.
+func build(t *testing.T, to, module, pkg, cgo string) {
 	t.Helper()
 	cmd := exec.Command("go", "build", "-o", to, pkg)
+	cmd.Dir = module
 	cmd.Env = append(os.Environ(), "CGO_ENABLED="+cgo)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", cmd, err, out)
