@@ -57,11 +57,11 @@ func run(word string, args []string) error {
 		}
 		os.Exit(code)
 	case "serve":
+		stop := make(chan os.Signal, 1)
+		signal.Notify(stop, syscall.SIGTERM) // before anyone is told that we serve
 		fmt.Println("serving")
 		fmt.Fprintln(os.Stderr, "on "+args[0])
 		go http.ListenAndServe("127.0.0.1:"+args[0], http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "hello from the pod") }))
-		stop := make(chan os.Signal, 1)
-		signal.Notify(stop, syscall.SIGTERM)
 		<-stop
 		fmt.Println("stopped")
 	}
