@@ -23,6 +23,9 @@ type actions struct {
 	Start   []*corev1.Container // in this order
 }
 
+// none says that the pod is as it should be.
+func (a actions) none() bool { return !a.End && !a.Sandbox && len(a.Kill) == 0 && len(a.Start) == 0 }
+
 // kill stops a container although its pod goes on.
 type kill struct {
 	Container observed.Container

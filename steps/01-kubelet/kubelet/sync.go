@@ -39,6 +39,9 @@ func (k *Kubelet) sync(ctx context.Context, w *worker, pod *corev1.Pod) (again t
 		return 0, nil
 	}
 	again, err = k.act(ctx, w, pod, o, a)
+	if a.none() {
+		return min(again, left), err // what was observed still holds
+	}
 	after, readErr := observed.Read(ctx, k.Runtime, pod.UID)
 	if readErr == nil {
 		k.report(w, pod, after, ending{})
