@@ -76,7 +76,7 @@ func sh(t *testing.T, m *Machine, script string) string {
 
 func TestMachineIsWhatTheLabsClaim(t *testing.T) {
 	c := config(t)
-	c.Files, c.Mount = t.TempDir(), "/work/files"
+	c.Files, c.Mount = t.TempDir(), "/srv/files"
 	if err := os.WriteFile(filepath.Join(c.Files, "greeting"), []byte("hello\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -90,8 +90,8 @@ func TestMachineIsWhatTheLabsClaim(t *testing.T) {
 		{"the clock is right", "test $(date +%s) -ge " + fmt.Sprint(time.Now().Unix()-60) + " && echo yes", "yes"},
 		{"loopback is up", "ping -c1 -W5 127.0.0.1 >/dev/null && echo yes", "yes"},
 		{"modules load by themselves", "mkdir /tmp/l /tmp/u /tmp/w /tmp/m && mount -t overlay o -o lowerdir=/tmp/l,upperdir=/tmp/u,workdir=/tmp/w /tmp/m && echo yes", "yes"},
-		{"what was shipped is there", "cat /work/files/greeting", "hello"},
-		{"and can be changed", "echo changed > /work/files/greeting && echo yes", "yes"},
+		{"what was shipped is there", "cat /srv/files/greeting", "hello"},
+		{"and can be changed", "echo changed > /srv/files/greeting && echo yes", "yes"},
 	} {
 		if got := sh(t, m, p.script); got != p.want {
 			t.Errorf("%s: %s: got %q, want %q", p.property, p.script, got, p.want)
