@@ -214,6 +214,10 @@ func (c *Cluster) writeFiles(spec Spec, state State, n int, info step.Node, auth
 		return nil, err
 	}
 	root := c.nodePath(n, "root")
+	// Also where no manifest is: a learner who writes one finds the directory.
+	if err := os.MkdirAll(filepath.Join(root, "etc/kubernetes/manifests"), 0o755); err != nil {
+		return nil, err
+	}
 	for path, content := range files {
 		have, err := os.ReadFile(filepath.Join(root, path))
 		if err == nil && bytes.Equal(have, content) {
