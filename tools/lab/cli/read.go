@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/charmbracelet/glamour"
 	"github.com/k8s-groundup/groundup/tools/lab/guide"
@@ -86,7 +88,10 @@ func refresh(ctx context.Context, w io.Writer, dir, file string, quote, record, 
 		n, err := g.Record(func(command string) (string, error) {
 			sh := exec.CommandContext(ctx, "sh", "-c", command)
 			sh.Dir = dir
-			sh.Env = append(os.Environ(), runner.Env...)
+			// A guide's make is the learner's own, not a part of the one we may run in.
+			sh.Env = slices.DeleteFunc(append(os.Environ(), runner.Env...), func(v string) bool {
+				return strings.HasPrefix(v, "MAKE") || strings.HasPrefix(v, "MFLAGS=")
+			})
 			out, err := sh.CombinedOutput()
 			return string(out), err
 		})
