@@ -270,6 +270,26 @@ func (s *Service) stopSandbox(ctx context.Context, sb *sandbox) error {
 	if err != nil {
 		return err
 	}
+	if err := s.killAll(ctx, sb); err != nil {
+		return err
+	}
+	if !hostNetwork(sb.Config) {
+		if err := s.conf.Network.Detach(ctx, s.networkSandbox(sb)); err != nil {
+			return err
+		}
+	}
+	if err := s.shutdown(ctx, sb, client); err != nil {
+		return err
+	}
+	if err := s.releasePod(sb); err != nil {
+		return err
+	}
+	sb.Stage = stopped
+	return state.Write(s.sandboxFile(sb.ID), sb)
+}
+
+// killAll kills the containers that run.
+func (s *Service) killAll(ctx context.Context, sb *sandbox) error {
 	containers, err := s.containersOf(sb.ID)
 	if err != nil {
 		return err
@@ -282,19 +302,33 @@ func (s *Service) stopSandbox(ctx context.Context, sb *sandbox) error {
 			return err
 		}
 	}
-	if !hostNetwork(sb.Config) {
-		if err := s.conf.Network.Detach(ctx, s.networkSandbox(sb)); err != nil {
+	return nil
+}
+
+// lateStart bounds the wait for a container that was being started when its
+// manager was killed.
+const lateStart = 10 * time.Second
+
+// shutdown ends the shim. The shim refuses while a container runs, and one may
+// begin to only now: a manager that was killed may have asked for it before, and
+// the shim carries out what it was asked for.
+func (s *Service) shutdown(ctx context.Context, sb *sandbox, client *shim.Client) error {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(lateStart); ; {
+		err := client.Shutdown(ctx)
+		if err == nil || time.Now().After(deadline) {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return errors.Join(err, ctx.Err())
+		}
+		if err := s.killAll(ctx, sb); err != nil {
 			return err
 		}
 	}
-	if err := client.Shutdown(ctx); err != nil {
-		return err
-	}
-	if err := s.releasePod(sb); err != nil {
-		return err
-	}
-	sb.Stage = stopped
-	return state.Write(s.sandboxFile(sb.ID), sb)
 }
 
 func (s *Service) removeSandbox(ctx context.Context, sb *sandbox) error {
