@@ -58,16 +58,20 @@ type Resource struct {
 	// metadata.namespace.
 	Fields func(Object) fields.Set
 
-	// Columns and Cells are what `kubectl get` prints between NAME and AGE, one
-	// cell for each column, as upstream's printers word them.
+	// Columns and Cells are what `kubectl get` prints, NAME and AGE among them, one
+	// cell for each column, as upstream's printers word them. Without them it is
+	// the name and the time of creation.
 	Columns []metav1.TableColumnDefinition
 	Cells   func(Object) []any
 
 	// Subresources are further paths below an object: status, log, binding.
 	Subresources []Subresource
 
-	// Verbs that there are not for this resource, of create, get, list, watch,
-	// update, patch, delete and deletecollection.
+	// Without are the verbs that there are not for this resource, of create, get,
+	// list, watch, update, patch, delete and deletecollection.
+	//
+	// A row whose Prefix is empty stores nothing, and a subresource with no name
+	// answers the POST to its collection: bindings are such.
 	Without []string
 }
 
@@ -96,6 +100,10 @@ type Strategy struct {
 	// and its end, given what the client asked for (nil: nothing). 0 deletes at
 	// once. Nil is 0. Pods are why there is this.
 	GracePeriod func(obj Object, asked *int64) int64
+
+	// Finalizers are what keeps an object that is deleted besides its
+	// metadata.finalizers. Namespaces, which have spec.finalizers, are why.
+	Finalizers func(obj Object) []string
 
 	// CreateOnUpdate allows a PUT of an object that does not exist.
 	CreateOnUpdate bool
