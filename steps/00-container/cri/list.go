@@ -101,7 +101,12 @@ func (s *Service) ListContainers(_ context.Context, req *runtimeapi.ListContaine
 }
 
 func (s *Service) listContainers(f *runtimeapi.ContainerFilter) (items []*runtimeapi.Container, err error) {
-	all, err := s.allContainers()
+	var all []*container
+	if pod := f.GetPodSandboxId(); pod != "" && exists(s.sandboxFile(pod)) {
+		all, err = s.containersOf(pod) // the whole id: what a kubelet asks all the time
+	} else {
+		all, err = s.allContainers()
+	}
 	if err != nil {
 		return nil, err
 	}

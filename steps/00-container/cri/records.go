@@ -27,6 +27,7 @@ type stage string
 const (
 	creating stage = "creating" // RunPodSandbox has not returned
 	ready    stage = "ready"
+	failed   stage = "failed" // it could not be made, nor what there is of it removed
 	stopped  stage = "stopped"
 )
 

@@ -77,7 +77,7 @@ func (s *Service) recoverPod(ctx context.Context, id string) error {
 	}
 	defer unlock()
 	sb, err := s.records.sandboxes.Read(s.sandboxFile(id))
-	if err != nil || sb.Stage == creating {
+	if err != nil || sb.Stage == creating || sb.Stage == failed {
 		s.log.Info("removing a sandbox that was only half made", "sandbox", id)
 		half := sandbox{ID: id, Stage: creating, Cgroup: filepath.Join(s.conf.CgroupParent, "pod"+id), OwnCgroup: true}
 		if err == nil {

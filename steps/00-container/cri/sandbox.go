@@ -36,6 +36,10 @@ func (s *Service) RunPodSandbox(ctx context.Context, req *runtimeapi.RunPodSandb
 	if err := s.runSandbox(ctx, sb); err != nil {
 		// The caller's time may be up; the cleaning must still be done.
 		undo := s.removeSandbox(context.WithoutCancel(ctx), sb)
+		if undo != nil { // from now on the client sees it, and can try to remove it again
+			sb.Stage = failed
+			undo = errors.Join(undo, state.Write(s.sandboxFile(id), sb))
+		}
 		return nil, toStatus(fmt.Errorf("sandbox %s/%s: %w", sb.Config.GetMetadata().GetNamespace(), sb.Config.GetMetadata().GetName(), errors.Join(err, undo)))
 	}
 	s.watch(id)

@@ -2,10 +2,8 @@ package podshim
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -99,9 +97,9 @@ func (c *children) reapOrphans() {
 
 // ownChildren lists the children of all our threads (proc(5), children).
 func ownChildren() (pids []int) {
-	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", os.Getpid()))
-	for _, list := range lists {
-		data, _ := os.ReadFile(list)
+	tasks, _ := os.ReadDir("/proc/self/task")
+	for _, task := range tasks {
+		data, _ := os.ReadFile("/proc/self/task/" + task.Name() + "/children")
 		for field := range strings.FieldsSeq(string(data)) {
 			if pid, err := strconv.Atoi(field); err == nil {
 				pids = append(pids, pid)
