@@ -49,7 +49,7 @@ tools: ## build the real crictl and critest into bin/
 	@cd tools/critools && GOWORK=off CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o ../../bin/ sigs.k8s.io/cri-tools/cmd/crictl
 	@cd tools/critools && GOWORK=off CGO_ENABLED=0 go test -c -trimpath -ldflags='-s -w' -o ../../bin/critest sigs.k8s.io/cri-tools/cmd/critest
 
-test: deps lint unit isolate docs steps ## everything that must hold: this is what CI runs
+test: deps lint unit isolate docs steps vms ## everything that must hold: this is what CI runs
 
 deps: ## install what the tests need from Debian's packages, and say what
 	@tools/deps.sh
@@ -97,7 +97,10 @@ vm-step-%: vm lab ## a virtual machine with the cluster of a step, and a shell i
 	@$(LAB) build $* && bin/vm/vm shell --systemd --memory 3072 -- sh -c 'bin/lab up $* --no-build; exec bash'
 
 vm-verify: vm lab ## verify a step on Debian's kernel with cgroup v2 (STEP=01)
-	@$(LAB) build $(or $(STEP),01) && bin/vm/vm run --systemd --memory 3072 --repo -- sh -ec 'bin/lab up $(or $(STEP),01) --no-build; bin/lab verify; bin/lab down'
+	@$(LAB) build $(or $(STEP),01) && bin/vm/vm run --systemd --memory 3072 --repo -- vms/verify.sh $(or $(STEP),01)
+
+vms: vm-deps vm lab ## verify every step in one virtual machine: the part of `make test` that runs there
+	@vms/verify-all.sh
 
 vm-test: vm ## run unit tests that need root in a virtual machine (PKG=./steps/00-container/...)
 	@bin/vm/vm test --memory 3072 --timeout 5m $(or $(PKG),./steps/00-container/... ./steps/01-kubelet/... ./tools/lab/box ./tools/lab/fabric ./tools/lab/initd)

@@ -54,6 +54,15 @@ func TestRun(t *testing.T) {
 	}
 }
 
+func TestSlowMachinesGetTime(t *testing.T) {
+	slow := runner(t)
+	slow.Factor = 20
+	c := write(t, header+"probe() {\n! test -e asked && touch asked && sleep 2\n}\n")
+	if got := slow.Run(context.Background(), c); !got.Passed {
+		t.Errorf("got %+v, want a second stretched to twenty", got)
+	}
+}
+
 func TestParseRefuses(t *testing.T) {
 	for _, c := range []struct{ name, script, want string }{
 		{"no title", "# proves: P\nprobe() {\n:\n}\n", "no `# title:`"},

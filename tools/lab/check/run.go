@@ -19,6 +19,14 @@ type Runner struct {
 	Library string
 	// Env is added to the environment of every script.
 	Env []string
+	// Factor is how many times slower than a laptop this machine is, as an emulated
+	// one is; the times of checks are multiplied by it. Zero means 1.
+	Factor float64
+}
+
+// limit is the check's time on this machine.
+func (r Runner) limit(c Check) time.Duration {
+	return time.Duration(float64(c.Time) * max(r.Factor, 1))
 }
 
 // A Result is what became of a check.
@@ -52,10 +60,10 @@ func (r Runner) Run(ctx context.Context, c Check) (res Result) {
 		return res
 	}
 	defer os.RemoveAll(dir)
-	limited, cancel := context.WithTimeout(ctx, c.Time)
+	limited, cancel := context.WithTimeout(ctx, r.limit(c))
 	defer cancel()
 	defer func() {
-		cleanup, stop := context.WithTimeout(context.WithoutCancel(ctx), c.Time+10*time.Second)
+		cleanup, stop := context.WithTimeout(context.WithoutCancel(ctx), r.limit(c)+10*time.Second)
 		defer stop()
 		if out, err := r.call(cleanup, c, dir, "cleanup"); err != nil && res.Passed {
 			res.Passed, res.Observed = false, "cleanup: "+say(out, err)
@@ -88,7 +96,7 @@ func (r Runner) Run(ctx context.Context, c Check) (res Result) {
 // how tasks tick themselves off.
 func (r Runner) Probe(ctx context.Context, c Check) Result {
 	res := Result{ID: c.ID, Title: c.Title, Proves: c.Proves, See: c.See, Probes: 1}
-	limited, cancel := context.WithTimeout(ctx, c.Time)
+	limited, cancel := context.WithTimeout(ctx, r.limit(c))
 	defer cancel()
 	out, err := r.call(limited, c, os.TempDir(), "probe")
 	res.Passed = err == nil
@@ -145,7 +153,7 @@ func (r Runner) call(ctx context.Context, c Check, dir, function string) ([]byte
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err := cmd.Run()
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		err = fmt.Errorf("no answer within %s", c.Time)
+		err = fmt.Errorf("no answer within %s", r.limit(c))
 	}
 	return out.Bytes(), err
 }

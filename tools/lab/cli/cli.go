@@ -67,7 +67,7 @@ func repo() (string, error) {
 }
 
 // keepEnv are the variables that matter to lab when it runs as root.
-var keepEnv = []string{"GROUNDUP_HOME", "GROUNDUP_REPO", "NO_COLOR", "TERM", "CI"}
+var keepEnv = []string{"GROUNDUP_HOME", "GROUNDUP_REPO", "NO_COLOR", "TERM", "CI", "GROUNDUP_VM_FACTOR"}
 
 // asRoot makes sure that the rest of the command runs as root: any other user's
 // lab becomes sudo, with the same arguments and extra. The reason is shown

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -81,7 +82,17 @@ func checkRunner(dir string, c *cluster.Cluster) (check.Runner, error) {
 		env = append(env,
 			fmt.Sprintf("NODES=%d", state.Nodes), fmt.Sprintf("STEP=%02d", state.Step), "NODE_IP="+state.Plan.Node(1).String(), "HOST_IP="+state.Plan.Gateway().String())
 	}
-	return check.Runner{Library: filepath.Join(dir, "labs", "words.sh"), Env: env}, nil
+	return check.Runner{Library: filepath.Join(dir, "labs", "words.sh"), Env: env, Factor: slowness()}, nil
+}
+
+// slowness is how many times slower than others this machine is: a virtual one
+// whose processor is emulated is told by who has started it (vms/cli).
+func slowness() float64 {
+	factor, err := strconv.ParseFloat(os.Getenv("GROUNDUP_VM_FACTOR"), 64)
+	if err != nil {
+		return 1
+	}
+	return factor
 }
 
 // A verification prints each check as it is done.
