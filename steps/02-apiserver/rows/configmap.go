@@ -1,0 +1,22 @@
+package rows
+
+import (
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
+)
+
+// ConfigMaps is the row of config maps.
+func ConfigMaps() resource.Resource {
+	return resource.Resource{
+		GroupVersionKind: corev1.SchemeGroupVersion.WithKind("ConfigMap"),
+		Name:             "configmaps",
+		Singular:         "configmap",
+		ShortNames:       []string{"cm"},
+		Namespaced:       true,
+		Prefix:           "configmaps",
+		New:              object[corev1.ConfigMap],
+		NewList:          list[corev1.ConfigMapList],
+		Strategy:         resource.Strategy{},
+	}
+}

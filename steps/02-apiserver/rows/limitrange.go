@@ -1,0 +1,26 @@
+package rows
+
+import (
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/defaulting"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
+)
+
+// LimitRanges is the row of limit ranges. In this step nobody holds pods to them.
+func LimitRanges() resource.Resource {
+	return resource.Resource{
+		GroupVersionKind: corev1.SchemeGroupVersion.WithKind("LimitRange"),
+		Name:             "limitranges",
+		Singular:         "limitrange",
+		ShortNames:       []string{"limits"},
+		Namespaced:       true,
+		Prefix:           "limitranges",
+		New:              object[corev1.LimitRange],
+		NewList:          list[corev1.LimitRangeList],
+		Strategy: resource.Strategy{
+			Default:        change(defaulting.LimitRange),
+			CreateOnUpdate: true,
+		},
+	}
+}

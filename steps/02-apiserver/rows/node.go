@@ -1,0 +1,66 @@
+package rows
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/defaulting"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
+)
+
+// Nodes is the row of nodes, which were called minions when the place in the
+// store was chosen.
+func Nodes() resource.Resource {
+	return resource.Resource{
+		GroupVersionKind: corev1.SchemeGroupVersion.WithKind("Node"),
+		Name:             "nodes",
+		Singular:         "node",
+		ShortNames:       []string{"no"},
+		Prefix:           "minions",
+		New:              object[corev1.Node],
+		NewList:          list[corev1.NodeList],
+		Strategy: resource.Strategy{
+			Default: change(defaulting.Node),
+			PrepareForCreate: onCreate(func(n *corev1.Node) {
+				n.Spec.ConfigSource, n.Status.Config = nil, nil // dynamic kubelet configuration was removed from Kubernetes
+			}),
+			PrepareForUpdate: onUpdate(func(n, old *corev1.Node) {
+				n.Status = old.Status
+				if old.Spec.ConfigSource == nil {
+					n.Spec.ConfigSource = nil
+				}
+			}),
+			Warnings: two(nodeWarnings),
+		},
+		Fields: one(func(n *corev1.Node) fields.Set {
+			return fields.Set{"spec.unschedulable": fmt.Sprint(n.Spec.Unschedulable)}
+		}),
+		Subresources: []resource.Subresource{
+			status(resource.Strategy{
+				PrepareForUpdate: onUpdate(func(n, old *corev1.Node) {
+					n.Spec = old.Spec
+					if old.Status.Config == nil {
+						n.Status.Config = nil
+					}
+				}),
+			}),
+		},
+	}
+}
+
+func nodeWarnings(n, _ *corev1.Node) (warnings []string) {
+	if n.Spec.ConfigSource != nil {
+		warnings = append(warnings, "spec.configSource: the feature is removed")
+	}
+	if n.Spec.DoNotUseExternalID != "" {
+		warnings = append(warnings, "spec.externalID: this field is deprecated, and is unused by Kubernetes")
+	}
+	for i, cidr := range n.Spec.PodCIDRs {
+		warnings = append(warnings, validation.GetWarningsForCIDR(field.NewPath("spec", "podCIDRs").Index(i), cidr)...)
+	}
+	return warnings
+}

@@ -1,0 +1,82 @@
+package rows
+
+import (
+	"strconv"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/fields"
+
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/defaulting"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
+)
+
+// Pods is the row of pods. Logs and what else connects to a running container
+// are subresources that the server appends, for they need to know the nodes.
+func Pods() resource.Resource {
+	return resource.Resource{
+		GroupVersionKind: corev1.SchemeGroupVersion.WithKind("Pod"),
+		Name:             "pods",
+		Singular:         "pod",
+		ShortNames:       []string{"po"},
+		Categories:       []string{"all"},
+		Namespaced:       true,
+		Prefix:           "pods",
+		New:              object[corev1.Pod],
+		NewList:          list[corev1.PodList],
+		Strategy: resource.Strategy{
+			Default:          change(defaulting.Pod),
+			PrepareForCreate: onCreate(newPod),
+			PrepareForUpdate: onUpdate(updatePod),
+			GracePeriod:      podGrace,
+		},
+		Fields: one(podFields),
+		Subresources: []resource.Subresource{
+			status(resource.Strategy{
+				PrepareForUpdate: onUpdate(updatePodStatus),
+			}),
+			{Name: "ephemeralcontainers", Update: &resource.Strategy{
+				PrepareForUpdate: onUpdate(updateEphemeralContainers),
+			}},
+			{Name: "resize", Update: &resource.Strategy{
+				PrepareForUpdate: onUpdate(resizePod),
+			}},
+			bindingOf("binding"),
+		},
+	}
+}
+
+func podFields(p *corev1.Pod) fields.Set {
+	ip := ""
+	if len(p.Status.PodIPs) > 0 {
+		ip = p.Status.PodIPs[0].IP
+	}
+	return fields.Set{
+		"spec.nodeName":            p.Spec.NodeName,
+		"spec.restartPolicy":       string(p.Spec.RestartPolicy),
+		"spec.schedulerName":       p.Spec.SchedulerName,
+		"spec.serviceAccountName":  p.Spec.ServiceAccountName,
+		"spec.hostNetwork":         strconv.FormatBool(p.Spec.HostNetwork),
+		"status.phase":             string(p.Status.Phase),
+		"status.podIP":             ip,
+		"status.nominatedNodeName": p.Status.NominatedNodeName,
+	}
+}
+
+// podGrace is how long a pod may take to stop: what was asked for, or else what the pod
+// says; no time at all if there is nothing that would have to stop.
+func podGrace(obj resource.Object, asked *int64) int64 {
+	pod := obj.(*corev1.Pod)
+	ended := pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded
+	switch own := pod.Spec.TerminationGracePeriodSeconds; {
+	case pod.Spec.NodeName == "" || ended:
+		return 0
+	case asked == nil && own == nil:
+		return 0
+	case asked == nil:
+		asked = own
+	}
+	if *asked < 0 {
+		return 1
+	}
+	return *asked
+}

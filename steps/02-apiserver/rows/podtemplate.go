@@ -1,0 +1,25 @@
+package rows
+
+import (
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/defaulting"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
+)
+
+// PodTemplates is the row of pod templates by themselves, which nobody turns
+// into pods.
+func PodTemplates() resource.Resource {
+	return resource.Resource{
+		GroupVersionKind: corev1.SchemeGroupVersion.WithKind("PodTemplate"),
+		Name:             "podtemplates",
+		Singular:         "podtemplate",
+		Namespaced:       true,
+		Prefix:           "podtemplates",
+		New:              object[corev1.PodTemplate],
+		NewList:          list[corev1.PodTemplateList],
+		Strategy: resource.Strategy{
+			Default: change(defaulting.PodTemplate),
+		},
+	}
+}

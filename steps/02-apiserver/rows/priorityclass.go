@@ -1,0 +1,24 @@
+package rows
+
+import (
+	schedulingv1 "k8s.io/api/scheduling/v1"
+
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/defaulting"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
+)
+
+// PriorityClasses is the row of priority classes.
+func PriorityClasses() resource.Resource {
+	return resource.Resource{
+		GroupVersionKind: schedulingv1.SchemeGroupVersion.WithKind("PriorityClass"),
+		Name:             "priorityclasses",
+		Singular:         "priorityclass",
+		ShortNames:       []string{"pc"},
+		Prefix:           "priorityclasses",
+		New:              object[schedulingv1.PriorityClass],
+		NewList:          list[schedulingv1.PriorityClassList],
+		Strategy: resource.Strategy{
+			Default: change(defaulting.PriorityClass),
+		},
+	}
+}

@@ -1,0 +1,55 @@
+package rows
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/defaulting"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
+)
+
+// ResourceQuotas is the row of resource quotas. In this step nobody counts.
+func ResourceQuotas() resource.Resource {
+	return resource.Resource{
+		GroupVersionKind: corev1.SchemeGroupVersion.WithKind("ResourceQuota"),
+		Name:             "resourcequotas",
+		Singular:         "resourcequota",
+		ShortNames:       []string{"quota"},
+		Namespaced:       true,
+		Prefix:           "resourcequotas",
+		New:              object[corev1.ResourceQuota],
+		NewList:          list[corev1.ResourceQuotaList],
+		Strategy: resource.Strategy{
+			Default:          change(defaulting.ResourceQuota),
+			PrepareForCreate: onCreate(func(q *corev1.ResourceQuota) { q.Status = corev1.ResourceQuotaStatus{} }),
+			PrepareForUpdate: onUpdate(func(q, old *corev1.ResourceQuota) { q.Status = old.Status }),
+			Warnings:         two(quotaWarnings),
+		},
+		Subresources: []resource.Subresource{
+			status(resource.Strategy{
+				PrepareForUpdate: onUpdate(func(q, old *corev1.ResourceQuota) { q.Spec = old.Spec }),
+			}),
+		},
+	}
+}
+
+// quotaWarnings tells who makes a quota of requests that exceed their limits.
+func quotaWarnings(q, old *corev1.ResourceQuota) (warnings []string) {
+	if old != nil {
+		return nil
+	}
+	hard := q.Spec.Hard
+	for _, name := range []corev1.ResourceName{"cpu", "memory", "storage", "ephemeral-storage"} {
+		request, limit := "requests."+name, "limits."+name
+		if _, ok := hard[request]; !ok && (name == corev1.ResourceCPU || name == corev1.ResourceMemory) {
+			request = name
+		}
+		r, requested := hard[request]
+		l, limited := hard[limit]
+		if requested && limited && r.Cmp(l) > 0 {
+			warnings = append(warnings, fmt.Sprintf("ResourceQuota %s (%s) should be less than %s (%s)", request, r.String(), limit, l.String()))
+		}
+	}
+	return warnings
+}

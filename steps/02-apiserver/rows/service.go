@@ -1,0 +1,160 @@
+package rows
+
+import (
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/fields"
+
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/defaulting"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
+)
+
+// Services is the row of services. In this step they are data: no node routes
+// to them yet.
+func Services() resource.Resource {
+	return resource.Resource{
+		GroupVersionKind: corev1.SchemeGroupVersion.WithKind("Service"),
+		Name:             "services",
+		Singular:         "service",
+		ShortNames:       []string{"svc"},
+		Categories:       []string{"all"},
+		Namespaced:       true,
+		Prefix:           "services/specs",
+		New:              object[corev1.Service],
+		NewList:          list[corev1.ServiceList],
+		Strategy: resource.Strategy{
+			Default:          change(defaulting.Service),
+			PrepareForCreate: onCreate(newService),
+			PrepareForUpdate: onUpdate(updateService),
+			CreateOnUpdate:   true,
+		},
+		Fields: one(func(s *corev1.Service) fields.Set {
+			return fields.Set{"spec.clusterIP": s.Spec.ClusterIP, "spec.type": string(s.Spec.Type)}
+		}),
+		Subresources: []resource.Subresource{
+			status(resource.Strategy{
+				PrepareForUpdate: onUpdate(func(s, old *corev1.Service) { s.Spec = old.Spec }),
+			}),
+		},
+	}
+}
+
+// newService also keeps the address and the list of addresses alike.
+func newService(s *corev1.Service) {
+	s.Status = corev1.ServiceStatus{}
+	if s.Spec.ClusterIP != "" && len(s.Spec.ClusterIPs) == 0 {
+		s.Spec.ClusterIPs = []string{s.Spec.ClusterIP}
+	}
+}
+
+// updateService lets a client that writes back what it read change the type: what
+// only the old type had, and what was not touched, goes.
+func updateService(s, old *corev1.Service) {
+	s.Status = old.Status
+	keepAllocated(s, old)
+	sameIPs := s.Spec.ClusterIP == old.Spec.ClusterIP && slices.Equal(s.Spec.ClusterIPs, old.Spec.ClusterIPs)
+	if hasClusterIP(old) && !hasClusterIP(s) {
+		if sameIPs {
+			s.Spec.ClusterIP, s.Spec.ClusterIPs = "", nil
+		}
+		dropIfSame(&s.Spec.IPFamilies, old.Spec.IPFamilies)
+		dropIfSame(&s.Spec.IPFamilyPolicy, old.Spec.IPFamilyPolicy)
+	}
+	if hasNodePort(old) && !hasNodePort(s) && sameNodePorts(s, old) {
+		for i := range s.Spec.Ports {
+			s.Spec.Ports[i].NodePort = 0
+		}
+	}
+	if hasHealthPort(old) && !hasHealthPort(s) {
+		dropIfSame(&s.Spec.HealthCheckNodePort, old.Spec.HealthCheckNodePort)
+	}
+	if isBalanced(old) && !isBalanced(s) {
+		dropIfSame(&s.Spec.AllocateLoadBalancerNodePorts, old.Spec.AllocateLoadBalancerNodePorts)
+		dropIfSame(&s.Spec.LoadBalancerClass, old.Spec.LoadBalancerClass)
+	}
+	if isExternal(old) && !isExternal(s) {
+		dropIfSame(&s.Spec.ExternalTrafficPolicy, old.Spec.ExternalTrafficPolicy)
+	}
+	if !isBalanced(s) {
+		s.Status.LoadBalancer = corev1.LoadBalancerStatus{}
+	}
+}
+
+// keepAllocated puts back what the server chose and the client left out, and
+// keeps the address and the list of addresses alike.
+func keepAllocated(s, old *corev1.Service) {
+	spec, before := &s.Spec, &old.Spec
+	if hasClusterIP(s) && hasClusterIP(old) && spec.ClusterIP == "" && len(spec.ClusterIPs) == 0 {
+		spec.ClusterIP, spec.ClusterIPs = before.ClusterIP, before.ClusterIPs
+	}
+	if spec.ClusterIP == before.ClusterIP && len(spec.ClusterIPs) == 0 {
+		spec.ClusterIPs = before.ClusterIPs
+	}
+	if spec.ClusterIP != before.ClusterIP && slices.Equal(spec.ClusterIPs, before.ClusterIPs) {
+		spec.ClusterIPs = nil
+		if spec.ClusterIP != "" {
+			spec.ClusterIPs = []string{spec.ClusterIP}
+		}
+	}
+	if hasClusterIP(s) && hasClusterIP(old) {
+		if spec.IPFamilyPolicy == nil {
+			spec.IPFamilyPolicy = before.IPFamilyPolicy
+		}
+		if spec.IPFamilies == nil {
+			spec.IPFamilies = before.IPFamilies
+		}
+	}
+	if hasNodePort(s) && hasNodePort(old) {
+		keepNodePorts(spec.Ports, before.Ports)
+	}
+}
+
+// keepNodePorts gives a port without one the node port that the same port had.
+func keepNodePorts(ports, before []corev1.ServicePort) {
+	for i := range ports {
+		p := &ports[i]
+		at := slices.IndexFunc(before, func(b corev1.ServicePort) bool { return b.Port == p.Port && b.Protocol == p.Protocol })
+		taken := func(n int32) bool {
+			return slices.ContainsFunc(ports, func(b corev1.ServicePort) bool { return b.NodePort == n && b.Protocol == p.Protocol })
+		}
+		if p.NodePort == 0 && at >= 0 && !taken(before[at].NodePort) {
+			p.NodePort = before[at].NodePort
+		}
+	}
+}
+
+// dropIfSame empties a field that the client left as it was.
+func dropIfSame[T any](field *T, old T) {
+	if equality.Semantic.DeepEqual(*field, old) {
+		var none T
+		*field = none
+	}
+}
+
+func hasClusterIP(s *corev1.Service) bool { return s.Spec.Type != corev1.ServiceTypeExternalName }
+
+func isBalanced(s *corev1.Service) bool { return s.Spec.Type == corev1.ServiceTypeLoadBalancer }
+
+func hasNodePort(s *corev1.Service) bool {
+	return s.Spec.Type == corev1.ServiceTypeNodePort || isBalanced(s)
+}
+
+func hasHealthPort(s *corev1.Service) bool {
+	return isBalanced(s) && s.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal
+}
+
+func isExternal(s *corev1.Service) bool {
+	return hasNodePort(s) || s.Spec.Type == corev1.ServiceTypeClusterIP && len(s.Spec.ExternalIPs) > 0
+}
+
+// sameNodePorts: the new service has no node port that the old one had not.
+func sameNodePorts(s, old *corev1.Service) bool {
+	for _, p := range s.Spec.Ports {
+		if p.NodePort != 0 && !slices.ContainsFunc(old.Spec.Ports, func(b corev1.ServicePort) bool { return b.NodePort == p.NodePort }) {
+			return false
+		}
+	}
+	return true
+}
