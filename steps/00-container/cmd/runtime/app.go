@@ -8,12 +8,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"text/tabwriter"
 
 	"google.golang.org/grpc/status"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/k8s-groundup/groundup/steps/00-container/cri"
 	"github.com/k8s-groundup/groundup/steps/00-container/image"
+	"github.com/spf13/cobra"
 )
 
 // app is what the commands share.
@@ -49,6 +51,34 @@ func (a *app) open(ctx context.Context) (*cri.Service, error) {
 		return nil, err
 	}
 	return s, a.sweep(ctx, s)
+}
+
+// withRuntime is what a command does with the runtime, as cobra wants it.
+func (a *app) withRuntime(f func(c *cobra.Command, s *cri.Service, args []string) error) func(*cobra.Command, []string) error {
+	return func(c *cobra.Command, args []string) error {
+		s, err := a.open(c.Context())
+		if err != nil {
+			return err
+		}
+		defer s.Close()
+		return f(c, s, args)
+	}
+}
+
+// withImages is what a command does with the images alone, as cobra wants it.
+func (a *app) withImages(f func(c *cobra.Command, store *image.Store, args []string) error) func(*cobra.Command, []string) error {
+	return func(c *cobra.Command, args []string) error {
+		store, err := a.store()
+		if err != nil {
+			return err
+		}
+		return f(c, store, args)
+	}
+}
+
+// table aligns the columns of lines that are separated by tabs, at Flush.
+func table(c *cobra.Command) *tabwriter.Writer {
+	return tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 3, ' ', 0)
 }
 
 // sweep removes containers of "run -d --rm" that have ended since.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -24,12 +23,7 @@ func (a *app) ps() *cobra.Command {
 		Use:   "ps",
 		Short: "List containers",
 		Args:  cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			s, err := a.open(c.Context())
-			if err != nil {
-				return err
-			}
-			defer s.Close()
+		RunE: a.withRuntime(func(c *cobra.Command, s *cri.Service, _ []string) error {
 			req := &runtimeapi.ListContainersRequest{}
 			if !all {
 				req.Filter = &runtimeapi.ContainerFilter{State: &runtimeapi.ContainerStateValue{State: runtimeapi.ContainerState_CONTAINER_RUNNING}}
@@ -38,7 +32,7 @@ func (a *app) ps() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 3, ' ', 0)
+			w := table(c)
 			if !quiet {
 				fmt.Fprintln(w, "ID\tNAME\tIMAGE\tSTATE\tCREATED\tPID\tIP")
 			}
@@ -54,7 +48,7 @@ func (a *app) ps() *cobra.Command {
 				fmt.Fprintln(w, line)
 			}
 			return w.Flush()
-		},
+		}),
 	}
 	c.Flags().BoolVarP(&all, "all", "a", false, "those that do not run, too")
 	c.Flags().BoolVarP(&quiet, "quiet", "q", false, "ids only")
@@ -90,12 +84,7 @@ func (a *app) each(use, short string, f func(context.Context, *cri.Service, *run
 		Use:   use,
 		Short: short,
 		Args:  cobra.MinimumNArgs(1),
-		RunE: func(c *cobra.Command, refs []string) error {
-			s, err := a.open(c.Context())
-			if err != nil {
-				return err
-			}
-			defer s.Close()
+		RunE: a.withRuntime(func(c *cobra.Command, s *cri.Service, refs []string) (err error) {
 			for _, ref := range refs {
 				k, err2 := find(c.Context(), s, ref)
 				if err2 == nil {
@@ -104,7 +93,7 @@ func (a *app) each(use, short string, f func(context.Context, *cri.Service, *run
 				err = errors.Join(err, err2)
 			}
 			return err
-		},
+		}),
 	}
 }
 
@@ -187,12 +176,7 @@ func (a *app) exec() *cobra.Command {
 		Use:   "exec CONTAINER COMMAND...",
 		Short: "Run one more process in a container",
 		Args:  cobra.MinimumNArgs(2),
-		RunE: func(c *cobra.Command, args []string) error {
-			s, err := a.open(c.Context())
-			if err != nil {
-				return err
-			}
-			defer s.Close()
+		RunE: a.withRuntime(func(c *cobra.Command, s *cri.Service, args []string) error {
 			k, err := find(c.Context(), s, args[0])
 			if err != nil {
 				return err
@@ -207,7 +191,7 @@ func (a *app) exec() *cobra.Command {
 				err = exitError(code)
 			}
 			return err
-		},
+		}),
 	}
 	c.Flags().SetInterspersed(false)
 	c.Flags().BoolVarP(&tty, "tty", "t", false, "give it a terminal")
@@ -240,17 +224,12 @@ func (a *app) stats() *cobra.Command {
 		Use:   "stats",
 		Short: "Print what running containers use",
 		Args:  cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			s, err := a.open(c.Context())
-			if err != nil {
-				return err
-			}
-			defer s.Close()
+		RunE: a.withRuntime(func(c *cobra.Command, s *cri.Service, _ []string) error {
 			list, err := s.ListContainerStats(c.Context(), &runtimeapi.ListContainerStatsRequest{})
 			if err != nil {
 				return err
 			}
-			w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 3, ' ', 0)
+			w := table(c)
 			fmt.Fprintln(w, "ID\tNAME\tCPU TIME\tMEMORY\tWORKING SET\tDISK")
 			for _, st := range list.GetStats() {
 				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", st.GetAttributes().GetId()[:12], st.GetAttributes().GetMetadata().GetName(),
@@ -259,6 +238,6 @@ func (a *app) stats() *cobra.Command {
 					size(int64(st.GetWritableLayer().GetUsedBytes().GetValue())))
 			}
 			return w.Flush()
-		},
+		}),
 	}
 }

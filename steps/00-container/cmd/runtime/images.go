@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -17,11 +16,7 @@ func (a *app) pull() *cobra.Command {
 		Use:   "pull IMAGE...",
 		Short: "Get images from a registry",
 		Args:  cobra.MinimumNArgs(1),
-		RunE: func(c *cobra.Command, refs []string) error {
-			store, err := a.store()
-			if err != nil {
-				return err
-			}
+		RunE: a.withImages(func(c *cobra.Command, store *image.Store, refs []string) error {
 			for _, ref := range refs {
 				img, err := store.Pull(c.Context(), ref, image.PullOptions{Progress: progress(os.Stderr)})
 				if err != nil {
@@ -30,7 +25,7 @@ func (a *app) pull() *cobra.Command {
 				fmt.Fprintln(c.OutOrStdout(), img.Name(), img.ID)
 			}
 			return nil
-		},
+		}),
 	}
 }
 
@@ -59,13 +54,9 @@ func (a *app) images() *cobra.Command {
 		Use:   "images",
 		Short: "List images, and what sharing their layers saves",
 		Args:  cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			store, err := a.store()
-			if err != nil {
-				return err
-			}
+		RunE: a.withImages(func(c *cobra.Command, store *image.Store, _ []string) error {
 			all, damaged := store.List()
-			w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 3, ' ', 0)
+			w := table(c)
 			if !quiet {
 				fmt.Fprintln(w, "IMAGE\tID\tSIZE")
 			}
@@ -85,7 +76,7 @@ func (a *app) images() *cobra.Command {
 					size(usage.Blobs), size(usage.Layers), size(usage.Shared))
 			}
 			return errors.Join(err, damaged)
-		},
+		}),
 	}
 	c.Flags().BoolVarP(&quiet, "quiet", "q", false, "ids only")
 	return c
@@ -96,17 +87,13 @@ func (a *app) importImages() *cobra.Command {
 		Use:   "import ARCHIVE [NAME...]",
 		Short: "Read images from a tar: an OCI layout or what `docker save` writes",
 		Args:  cobra.MinimumNArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			store, err := a.store()
-			if err != nil {
-				return err
-			}
+		RunE: a.withImages(func(c *cobra.Command, store *image.Store, args []string) error {
 			imported, err := store.Import(c.Context(), args[0], args[1:]...)
 			for _, img := range imported {
 				fmt.Fprintln(c.OutOrStdout(), img.Name(), img.ID)
 			}
 			return err
-		},
+		}),
 	}
 }
 
@@ -116,11 +103,7 @@ func (a *app) export() *cobra.Command {
 		Use:   "export FILE IMAGE...",
 		Short: "Write images to a tar",
 		Args:  cobra.MinimumNArgs(2),
-		RunE: func(c *cobra.Command, args []string) (err error) {
-			store, err := a.store()
-			if err != nil {
-				return err
-			}
+		RunE: a.withImages(func(c *cobra.Command, store *image.Store, args []string) (err error) {
 			temp := args[0] + ".part"
 			f, err := os.Create(temp)
 			if err != nil {
@@ -131,7 +114,7 @@ func (a *app) export() *cobra.Command {
 				return errors.Join(err, os.Remove(temp))
 			}
 			return os.Rename(temp, args[0])
-		},
+		}),
 	}
 	c.Flags().StringVar(&format, "format", string(image.OCIArchive), "`FORMAT`: oci or docker")
 	return c
@@ -142,11 +125,7 @@ func (a *app) rmi() *cobra.Command {
 		Use:   "rmi IMAGE...",
 		Short: "Remove images by name or id",
 		Args:  cobra.MinimumNArgs(1),
-		RunE: func(c *cobra.Command, refs []string) error {
-			store, err := a.store()
-			if err != nil {
-				return err
-			}
+		RunE: a.withImages(func(c *cobra.Command, store *image.Store, refs []string) (err error) {
 			for _, ref := range refs {
 				removed, err2 := store.Remove(c.Context(), ref)
 				for _, name := range removed {
@@ -155,7 +134,7 @@ func (a *app) rmi() *cobra.Command {
 				err = errors.Join(err, err2)
 			}
 			return err
-		},
+		}),
 	}
 }
 

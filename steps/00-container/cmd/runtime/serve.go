@@ -110,12 +110,7 @@ func (a *app) gc() *cobra.Command {
 		Use:   "gc",
 		Short: "Remove what no image and no container needs",
 		Args:  cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			s, err := a.open(c.Context())
-			if err != nil {
-				return err
-			}
-			defer s.Close()
+		RunE: a.withRuntime(func(c *cobra.Command, s *cri.Service, _ []string) error {
 			store, err := a.store()
 			if err != nil {
 				return err
@@ -125,7 +120,7 @@ func (a *app) gc() *cobra.Command {
 				fmt.Fprintf(c.OutOrStdout(), "removed %d blobs and %d layers, %s\n", freed.Blobs, freed.Layers, size(freed.Bytes))
 			}
 			return err
-		},
+		}),
 	}
 }
 
@@ -134,16 +129,11 @@ func (a *app) reset() *cobra.Command {
 		Use:   "reset",
 		Short: "Remove every pod, and the bridge; images stay",
 		Args:  cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			s, err := a.open(c.Context())
-			if err != nil {
-				return err
-			}
-			defer s.Close()
+		RunE: a.withRuntime(func(c *cobra.Command, s *cri.Service, _ []string) error {
 			if err := s.Reset(c.Context()); err != nil {
 				return err
 			}
 			return removeBridge(c.Context(), filepath.Join(a.conf.State, "bridge"))
-		},
+		}),
 	}
 }
