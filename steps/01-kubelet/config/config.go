@@ -37,8 +37,11 @@ const (
 )
 
 // Load reads the file and sets defaults; an empty name means the defaults
-// alone. Warnings name fields that have no effect here.
-func Load(file string) (c *Configuration, warnings []string, err error) {
+// alone. Warnings name fields that have no effect here. Also names fields that
+// have none in this step and that the caller honours: it sets their defaults, and
+// says what is wrong with them, itself. Of "authentication" and "authorization"
+// that is the part which asks an API server.
+func Load(file string, also ...string) (c *Configuration, warnings []string, err error) {
 	c = &Configuration{}
 	if file == "" {
 		setDefaults(c)
@@ -48,14 +51,14 @@ func Load(file string) (c *Configuration, warnings []string, err error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("read the configuration: %w", err)
 	}
-	c, warnings, err = parse(data)
+	c, warnings, err = parse(data, also...)
 	if err != nil {
 		return nil, nil, fmt.Errorf("configuration %s: %w", file, err)
 	}
 	return c, warnings, nil
 }
 
-func parse(data []byte) (*Configuration, []string, error) {
+func parse(data []byte, also ...string) (*Configuration, []string, error) {
 	c := &Configuration{}
 	asJSON, err := yaml.YAMLToJSONStrict(data)
 	if err != nil {
@@ -68,16 +71,20 @@ func parse(data []byte) (*Configuration, []string, error) {
 	if c.APIVersion != apiVersion || c.Kind != kind {
 		return nil, nil, fmt.Errorf("got apiVersion %q and kind %q, want %s and %s", c.APIVersion, c.Kind, apiVersion, kind)
 	}
-	warnings, err := unhonoured(asJSON)
+	warnings, err := unhonoured(asJSON, also)
 	if err != nil {
 		return nil, nil, err
 	}
 	setDefaults(c)
-	return c, warnings, validate(c)
+	errs := validate(c)
+	if !slices.Contains(also, "authentication") {
+		errs = errors.Join(errs, validateAlone(c))
+	}
+	return c, warnings, errs
 }
 
 // unhonoured says which fields of the file have no effect.
-func unhonoured(asJSON []byte) (warnings []string, err error) {
+func unhonoured(asJSON []byte, also []string) (warnings []string, err error) {
 	var set map[string]json.RawMessage
 	if err := json.Unmarshal(asJSON, &set); err != nil {
 		return nil, err
@@ -85,6 +92,7 @@ func unhonoured(asJSON []byte) (warnings []string, err error) {
 	var errs []error
 	for name, value := range set {
 		switch f := fields[name]; {
+		case slices.Contains(also, name):
 		case f.harmless == string(value):
 		case f.ignored != "":
 			warnings = append(warnings, name+": has no effect here: "+f.ignored)
@@ -166,9 +174,6 @@ func validate(c *Configuration) error {
 		check(net.ParseIP(dns) != nil, "clusterDNS", "%q is no IP address", dns)
 	}
 	check((c.TLSCertFile == "") == (c.TLSPrivateKeyFile == ""), "tlsCertFile", "is given together with tlsPrivateKeyFile, or not at all")
-	check(!*c.Authentication.Webhook.Enabled, "authentication.webhook.enabled", "is not supported: there is no API server to ask")
-	check(c.Authorization.Mode == kubeletconfig.KubeletAuthorizationModeAlwaysAllow, "authorization.mode",
-		"got %q, want AlwaysAllow: there is no API server to ask", c.Authorization.Mode)
 	high, low := *c.ImageGCHighThresholdPercent, *c.ImageGCLowThresholdPercent
 	check(high >= 0 && high <= 100, "imageGCHighThresholdPercent", "got %d, want 0 to 100", high)
 	check(low >= 0 && low < high, "imageGCLowThresholdPercent", "got %d, want less than imageGCHighThresholdPercent, %d", low, high)
@@ -182,6 +187,18 @@ func validate(c *Configuration) error {
 	check(c.MaxPods > 0, "maxPods", "got %d, want at least 1", c.MaxPods)
 	if n := c.MaxParallelImagePulls; n != nil {
 		check(*n > 0 && (!*c.SerializeImagePulls || *n == 1), "maxParallelImagePulls", "got %d with serializeImagePulls %t", *n, *c.SerializeImagePulls)
+	}
+	return errors.Join(errs...)
+}
+
+// validateAlone refuses what a kubelet without an API server can't do.
+func validateAlone(c *Configuration) error {
+	var errs []error
+	if *c.Authentication.Webhook.Enabled {
+		errs = append(errs, errors.New("authentication.webhook.enabled: is not supported: there is no API server to ask"))
+	}
+	if mode := c.Authorization.Mode; mode != kubeletconfig.KubeletAuthorizationModeAlwaysAllow {
+		errs = append(errs, fmt.Errorf("authorization.mode: got %q, want AlwaysAllow: there is no API server to ask", mode))
 	}
 	return errors.Join(errs...)
 }

@@ -62,6 +62,17 @@ func TestWarningsNameWhatHasNoEffect(t *testing.T) {
 	}
 }
 
+func TestALaterStepHonoursMore(t *testing.T) {
+	text := []byte(head + "registerNode: true\nevictionHard: {memory.available: 1Mi}\nauthorization: {mode: Webhook}\n")
+	_, warnings, err := parse(text, "registerNode", "authentication", "authorization")
+	if err != nil {
+		t.Error(err)
+	}
+	if len(warnings) != 1 || !strings.HasPrefix(warnings[0], "evictionHard") {
+		t.Errorf("got warnings %q, want one about evictionHard", warnings)
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(head + "port: 1"))
 	f.Add([]byte(head + "crashLoopBackOff: {maxContainerRestartPeriod: 1s}\nmaxParallelImagePulls: 3"))

@@ -58,6 +58,10 @@ type Node struct {
 	RecursiveReadOnly bool // mounts, mount_setattr with AT_RECURSIVE
 	NoSeccomp         bool // the runtime says that it can't filter system calls
 
+	// APIServer says that the kubelet is the client of an API server, which gives
+	// it configMaps, secrets and tokens, and knows services.
+	APIServer bool
+
 	// IDRange returns the block of host ids that belongs to a pod with
 	// hostUsers: false, as [userns.Allocator.Get] does. When it is nil such
 	// pods are refused.

@@ -206,7 +206,7 @@ env:
 - {name: P, valueFrom: {secretKeyRef: {name: key, key: pass}}}`,
 			want: []string{"BASE=b", "X=1", "P=word"}},
 		{name: "missing key", container: `env: [{name: Z, valueFrom: {configMapKeyRef: {name: conf, key: z}}}]`,
-			err: "couldn't find key z in configmap shop/conf"},
+			err: "couldn't find key z in ConfigMap shop/conf"},
 		{name: "missing object", container: `envFrom: [{secretRef: {name: none}}]`, err: `secret "none" not found`},
 		{name: "source that fails", container: `envFrom: [{secretRef: {name: broken}}]`, err: `get secret "broken": boom`},
 		{name: "unknown field", container: `env: [{name: A, valueFrom: {fieldRef: {fieldPath: status.phase}}}]`,

@@ -1,9 +1,11 @@
 package criconfig
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
@@ -66,9 +68,9 @@ func environment(in Input) (*variables, error) {
 			v.set(e.Name, expand.Expand(e.Value, v.lookup))
 			continue
 		}
-		value, ok, err := valueOf(in, e.ValueFrom)
+		value, ok, err := valueOf(in, e)
 		if err != nil {
-			return nil, fmt.Errorf("container %q: env %s: %w", in.Container.Name, e.Name, err)
+			return nil, err
 		}
 		if ok {
 			v.set(e.Name, value)
@@ -88,7 +90,7 @@ func (v *variables) from(in Input, src *corev1.EnvFromSource) error {
 		data, err = objectData(in, "secret", src.SecretRef.Name, src.SecretRef.Optional)
 	}
 	if err != nil {
-		return fmt.Errorf("container %q: envFrom: %w", in.Container.Name, err)
+		return err
 	}
 	for _, key := range slices.Sorted(maps.Keys(data)) {
 		v.set(src.Prefix+key, data[key])
@@ -98,28 +100,36 @@ func (v *variables) from(in Input, src *corev1.EnvFromSource) error {
 
 // valueOf resolves one valueFrom; ok is false for an optional reference to
 // something that does not exist, which leaves the variable unset.
-func valueOf(in Input, src *corev1.EnvVarSource) (value string, ok bool, err error) {
-	switch {
+func valueOf(in Input, e *corev1.EnvVar) (value string, ok bool, err error) {
+	failed := func(err error) error { return fmt.Errorf("container %q: env %s: %w", in.Container.Name, e.Name, err) }
+	switch src := e.ValueFrom; {
 	case src.FieldRef != nil:
 		value, err = runtimeFields(in).Variable(in.Pod, src.FieldRef.FieldPath)
-		return value, err == nil, err
+		if err != nil {
+			return "", false, failed(err)
+		}
+		return value, true, nil
 	case src.ResourceFieldRef != nil:
 		value, err = fieldref.Resource(in.Pod, in.Container, src.ResourceFieldRef, in.Node.Allocatable)
-		return value, err == nil, err
+		if err != nil {
+			return "", false, failed(err)
+		}
+		return value, true, nil
 	case src.ConfigMapKeyRef != nil:
 		r := src.ConfigMapKeyRef
-		return keyOf(in, "configmap", r.Name, r.Key, r.Optional)
+		return keyOf(in, "ConfigMap", r.Name, r.Key, r.Optional)
 	case src.SecretKeyRef != nil:
 		r := src.SecretKeyRef
-		return keyOf(in, "secret", r.Name, r.Key, r.Optional)
+		return keyOf(in, "Secret", r.Name, r.Key, r.Optional)
 	case src.FileKeyRef != nil:
-		return "", false, fmt.Errorf("fileKeyRef is not supported")
+		return "", false, failed(errors.New("fileKeyRef is not supported"))
 	}
-	return "", false, fmt.Errorf("valueFrom is empty")
+	return "", false, failed(errors.New("valueFrom is empty"))
 }
 
+// keyOf words its error as upstream does, and so does objectData: people search for it.
 func keyOf(in Input, kind, name, key string, optional *bool) (value string, ok bool, err error) {
-	data, err := objectData(in, kind, name, optional)
+	data, err := objectData(in, strings.ToLower(kind), name, optional)
 	if err != nil {
 		return "", false, err
 	}

@@ -48,7 +48,9 @@ func (u *unsupported) when(set bool, parent *field.Path, name, why string) {
 	}
 }
 
-func (u *unsupported) pod(p *field.Path, s *corev1.PodSpec) {
+// alone reports what means something only where there is a cluster around the
+// node.
+func (u *unsupported) alone(p *field.Path, s *corev1.PodSpec) {
 	const (
 		scheduling = "has no effect: no scheduler places the pods of this node"
 		noAPI      = "has no effect: there is no API server"
@@ -67,11 +69,17 @@ func (u *unsupported) pod(p *field.Path, s *corev1.PodSpec) {
 	u.when(isTrue(s.AutomountServiceAccountToken), p, "automountServiceAccountToken", noAPI+" to give it a token")
 	u.when(len(s.ImagePullSecrets) > 0, p, "imagePullSecrets", noAPI+" to hold them; images are pulled with the node's own credentials")
 	u.when(isTrue(s.EnableServiceLinks), p, "enableServiceLinks", noAPI+" that knows services")
-	u.when(len(s.ResourceClaims) > 0, p, "resourceClaims", noAPI+" and no driver to allocate devices")
 	u.when(len(s.EvictionResponders) > 0, p, "evictionResponders", noAPI+" through which pods are evicted")
 
 	u.when(s.PriorityClassName != "" && s.PriorityClassName != "system-node-critical", p, "priorityClassName", "has no effect: only system-node-critical is known here")
 	u.when(s.Priority != nil, p, "priority", "has no effect: nothing on this node preempts or evicts by priority")
+}
+
+func (u *unsupported) pod(p *field.Path, s *corev1.PodSpec) {
+	if !u.node.APIServer {
+		u.alone(p, s)
+	}
+	u.when(len(s.ResourceClaims) > 0, p, "resourceClaims", "has no effect: there is no driver to allocate devices")
 	u.when(s.Overhead != nil, p, "overhead", "has no effect: this runtime's sandboxes are not virtual machines")
 	u.when(s.Resources != nil, p, "resources", "has no effect: set the resources of the containers")
 	u.when(s.RuntimeClassName != nil && *s.RuntimeClassName != "", p, "runtimeClassName", "is not supported: the pod will be refused")
@@ -97,7 +105,7 @@ func (u *unsupported) container(p *field.Path, c *corev1.Container) {
 		u.when(sc.WindowsOptions != nil, p.Child("securityContext"), "windowsOptions", "has no effect on Linux")
 	}
 	for _, e := range c.EnvFrom {
-		required := e.ConfigMapRef != nil && !isTrue(e.ConfigMapRef.Optional) || e.SecretRef != nil && !isTrue(e.SecretRef.Optional)
+		required := !u.node.APIServer && (e.ConfigMapRef != nil && !isTrue(e.ConfigMapRef.Optional) || e.SecretRef != nil && !isTrue(e.SecretRef.Optional))
 		u.when(required, p, "envFrom", "there is no API server to ask: the container will be refused")
 	}
 	for i, e := range c.Env {
@@ -121,8 +129,9 @@ func (u *unsupported) env(p *field.Path, from *corev1.EnvVarSource) {
 	}
 	const why = "there is no API server to ask: the container will be refused"
 	p = p.Child("valueFrom")
-	u.when(from.ConfigMapKeyRef != nil && !isTrue(from.ConfigMapKeyRef.Optional), p, "configMapKeyRef", why)
-	u.when(from.SecretKeyRef != nil && !isTrue(from.SecretKeyRef.Optional), p, "secretKeyRef", why)
+	alone := !u.node.APIServer
+	u.when(alone && from.ConfigMapKeyRef != nil && !isTrue(from.ConfigMapKeyRef.Optional), p, "configMapKeyRef", why)
+	u.when(alone && from.SecretKeyRef != nil && !isTrue(from.SecretKeyRef.Optional), p, "secretKeyRef", why)
 	u.when(from.FileKeyRef != nil, p, "fileKeyRef", "is not supported: the container will be refused")
 }
 
@@ -148,6 +157,7 @@ func (u *unsupported) volume(p *field.Path, v *corev1.Volume, static bool) {
 		u.when(static && s.EmptyDir.Medium == "" && s.EmptyDir.SizeLimit != nil, p.Child("emptyDir"), "sizeLimit",
 			"is watched and logged, but not enforced: static pods are not evicted")
 	case s.HostPath != nil, s.DownwardAPI != nil:
+	case u.node.APIServer && (s.ConfigMap != nil || s.Secret != nil):
 	case s.Projected != nil:
 		for i := range s.Projected.Sources {
 			u.projection(p.Child("projected", "sources").Index(i), &s.Projected.Sources[i])
@@ -158,10 +168,14 @@ func (u *unsupported) volume(p *field.Path, v *corev1.Volume, static bool) {
 }
 
 func (u *unsupported) projection(p *field.Path, s *corev1.VolumeProjection) {
-	const why = "is not supported without an API server: a pod that mounts it waits for it"
-	u.when(s.ServiceAccountToken != nil, p, "serviceAccountToken", why)
-	u.when(s.ConfigMap != nil && !isTrue(s.ConfigMap.Optional), p, "configMap", why)
-	u.when(s.Secret != nil && !isTrue(s.Secret.Optional), p, "secret", why)
+	why := "is not supported without an API server: a pod that mounts it waits for it"
+	alone := !u.node.APIServer
+	u.when(alone && s.ServiceAccountToken != nil, p, "serviceAccountToken", why)
+	u.when(alone && s.ConfigMap != nil && !isTrue(s.ConfigMap.Optional), p, "configMap", why)
+	u.when(alone && s.Secret != nil && !isTrue(s.Secret.Optional), p, "secret", why)
+	if !alone {
+		why = "is not supported: a pod that mounts it waits for it"
+	}
 	u.when(s.ClusterTrustBundle != nil && !isTrue(s.ClusterTrustBundle.Optional), p, "clusterTrustBundle", why)
 	u.when(s.PodCertificate != nil, p, "podCertificate", why)
 }

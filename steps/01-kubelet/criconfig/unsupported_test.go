@@ -193,6 +193,28 @@ containers:
 	})
 }
 
+func TestAnAPIServerMakesFieldsWork(t *testing.T) {
+	pod := podOf(t, `
+nodeSelector: {disk: ssd}
+serviceAccountName: robot
+imagePullSecrets: [{name: registry}]
+enableServiceLinks: true
+resourceClaims: [{name: gpu}]
+volumes:
+- {name: c, configMap: {name: c}}
+- {name: s, secret: {secretName: s}}
+- name: p
+  projected: {sources: [{serviceAccountToken: {path: token}}, {configMap: {name: c}}, {podCertificate: {signerName: x, keyType: ED25519}}]}
+- {name: pvc, persistentVolumeClaim: {claimName: c}}
+containers: [{name: a, envFrom: [{secretRef: {name: s}}], env: [{name: B, valueFrom: {configMapKeyRef: {name: c, key: k}}}]}]
+`)
+	var got []string
+	for _, e := range Unsupported(Node{APIServer: true}, pod) {
+		got = append(got, e.Field)
+	}
+	check(t, got, []string{"spec.resourceClaims", "spec.volumes[2].projected.sources[2].podCertificate", "spec.volumes[3]"})
+}
+
 func TestLimitOnDiskOfAStaticPodIsReported(t *testing.T) {
 	pod := podOf(t, `
 volumes: [{name: disk, emptyDir: {sizeLimit: 1Mi}}, {name: memory, emptyDir: {medium: Memory, sizeLimit: 1Mi}}, {name: free, emptyDir: {}}]

@@ -1,6 +1,8 @@
 package kubelet
 
 import (
+	"slices"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -30,6 +32,29 @@ func (k *Kubelet) Evict(pod *corev1.Pod, message string) {
 	if k.orderAlive(pod.UID, ending{grace: &grace, failed: failed}) {
 		k.event(pod, nil, corev1.EventTypeWarning, failed.Reason, message)
 	}
+}
+
+// End ends a pod for another reason, whatever it is: its phase becomes Failed, and
+// its containers get grace seconds, or less if the pod says so. Like Evict it does
+// not wait. It reports whether the pod goes on until then: one that is being
+// stopped or has ended is left as it is.
+func (k *Kubelet) End(pod *corev1.Pod, grace int64, why podstatus.Failure) bool {
+	if own := pod.Spec.TerminationGracePeriodSeconds; own != nil {
+		grace = min(grace, *own)
+	}
+	return k.orderAlive(pod.UID, ending{grace: &grace, failed: why})
+}
+
+// Running returns the pods of which something may run.
+func (k *Kubelet) Running() []*corev1.Pod {
+	return slices.DeleteFunc(k.Pods(), func(pod *corev1.Pod) bool { return !k.alive(pod.UID) })
+}
+
+func (k *Kubelet) alive(uid types.UID) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	w := k.workers[uid]
+	return w != nil && w.alive
 }
 
 // orderAlive has a pod stopped unless nothing of it runs, and reports whether

@@ -122,9 +122,10 @@ type Kubelet struct {
 	Started func(pod *corev1.Pod, c *corev1.Container, id, log string)
 
 	// Objects and BaseEnv are for containers' environments; see
-	// [criconfig.Input]. Both may be nil.
+	// [criconfig.Input]. Both may be nil. A container for which BaseEnv returns
+	// an error waits, and is tried again.
 	Objects criconfig.Objects
-	BaseEnv func(*corev1.Pod) []corev1.EnvVar
+	BaseEnv func(*corev1.Pod) ([]corev1.EnvVar, error)
 
 	Relist  time.Duration  // how often the runtime is asked what has changed; 0 means 1 s
 	Resync  time.Duration  // how often a pod is looked at without a reason; 0 means 1 minute
@@ -169,13 +170,13 @@ func (k *Kubelet) Run(ctx context.Context) error {
 		case err := <-failed:
 			return err
 		case u := <-k.Probes.Updates():
-			k.wake(u.Pod)
+			k.Wake(u.Pod)
 		case e, ok := <-changes:
 			if !ok {
 				changes = nil // no more of them: relisting will do
 				continue
 			}
-			k.wake(types.UID(e.GetPodSandboxStatus().GetMetadata().GetUid()))
+			k.Wake(types.UID(e.GetPodSandboxStatus().GetMetadata().GetUid()))
 		case <-relist.C:
 			seen = k.relist(ctx, seen)
 		}
@@ -287,8 +288,9 @@ func (k *Kubelet) launch(ctx context.Context, w *worker) {
 	}
 }
 
-// wake has the pod's worker look at it again.
-func (k *Kubelet) wake(uid types.UID) {
+// Wake has the pod's worker look at it again: something that the pod depends on
+// has changed. It may be called for nothing, and for a pod that is not there.
+func (k *Kubelet) Wake(uid types.UID) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if w := k.workers[uid]; w != nil {
@@ -309,12 +311,12 @@ func (k *Kubelet) relist(ctx context.Context, seen map[types.UID]string) map[typ
 	for uid, p := range pods {
 		now[uid] = p.Summary()
 		if now[uid] != seen[uid] {
-			k.wake(uid)
+			k.Wake(uid)
 		}
 	}
 	for uid := range seen {
 		if pods[uid] == nil {
-			k.wake(uid)
+			k.Wake(uid)
 		}
 	}
 	k.mu.Lock()

@@ -247,7 +247,10 @@ func (s *start) config(c *corev1.Container, attempt uint32, image *runtimeapi.Im
 		HostsFile: files.Hosts, TerminationLog: files.TerminationLog,
 	}
 	if s.BaseEnv != nil {
-		in.BaseEnv = s.BaseEnv(s.pod)
+		var err error
+		if in.BaseEnv, err = s.BaseEnv(s.pod); err != nil {
+			return nil, err
+		}
 	}
 	for _, e := range s.pod.Spec.EphemeralContainers {
 		if target := s.before.Container(e.TargetContainerName); e.Name == c.Name && target != nil {

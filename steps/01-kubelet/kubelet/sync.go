@@ -16,6 +16,10 @@ import (
 // sync brings a pod that should run one step further: observe, decide, act,
 // report. Again is when something will be due, such as the end of a back-off.
 func (k *Kubelet) sync(ctx context.Context, w *worker, pod *corev1.Pod) (again time.Duration, err error) {
+	if p := pod.Status.Phase; p == corev1.PodFailed || p == corev1.PodSucceeded {
+		k.order(w, ending{}) // it has ended under an earlier kubelet, and needs no place any more
+		return 0, nil
+	}
 	if refused := k.admit(w, pod); refused != nil {
 		k.order(w, ending{failed: podstatus.Failure{Reason: refused.Reason, Message: "Pod was rejected: " + refused.Message, Refused: true}})
 		return 0, nil

@@ -33,6 +33,7 @@ type worker struct {
 	// The goroutine's own.
 	stopped  bool
 	released bool
+	marked   bool                                    // for deletion, when the sink was told that the pod is released
 	failures int                                     // in a row
 	waiting  map[string]corev1.ContainerStateWaiting // why containers could not start
 	crashes  map[string]*backoff.Backoff             // by keyOf
@@ -191,6 +192,11 @@ func (k *Kubelet) end(ctx context.Context, w *worker, t turn) (again time.Durati
 		}
 		w.released = true
 		k.freeName(w)
+		k.Status.Released(t.pod)
+		w.marked = t.pod.DeletionTimestamp != nil
+	}
+	if t.pod.DeletionTimestamp != nil && !w.marked { // since then
+		w.marked = true
 		k.Status.Released(t.pod)
 	}
 	if !t.unwanted {

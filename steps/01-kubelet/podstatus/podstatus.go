@@ -24,7 +24,8 @@ type Sink interface {
 
 	// Released says that nothing of the pod runs any more, and that its volumes
 	// and cgroup are gone: whoever keeps a pod that is marked for deletion may
-	// forget it now. It may be called again after a restart of the kubelet.
+	// forget it now. It may be called again: after a restart of the kubelet, and
+	// when a pod that had ended by itself is marked for deletion.
 	Released(pod *corev1.Pod)
 }
 

@@ -15,6 +15,12 @@ type User struct {
 	Groups []string
 }
 
+// Tokens tells whose bearer token it is. That it is nobody's, or that nobody could
+// be asked, is an error.
+type Tokens interface {
+	Authenticate(ctx context.Context, token string) (User, error)
+}
+
 // An Authorizer decides on authenticated requests. Verb and subresource are
 // upstream's attributes for the resource "nodes": get, create …; "pods",
 // "stats", "metrics", "healthz", "configz", and "proxy" for all else.
@@ -37,6 +43,9 @@ func (s *Server) authenticate(h http.Handler) http.Handler {
 			return
 		}
 		user, err := s.user(r)
+		if token, ok := bearer(r); ok && err != nil && s.conf.Tokens != nil {
+			user, err = s.conf.Tokens.Authenticate(r.Context(), token)
+		}
 		if err != nil {
 			s.conf.Log.Info("refused a client", "remote", r.RemoteAddr, "path", r.URL.Path, "error", err)
 			writeError(w, http.StatusUnauthorized, "Unauthorized")
@@ -78,6 +87,12 @@ func (s *Server) user(r *http.Request) (User, error) {
 		return User{}, fmt.Errorf("the client certificate has no common name")
 	}
 	return User{Name: cert.Subject.CommonName, Groups: cert.Subject.Organization}, nil
+}
+
+// bearer returns the token of the Authorization header (RFC 6750, section 2.1).
+func bearer(r *http.Request) (token string, ok bool) {
+	scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
+	return strings.TrimSpace(token), ok && strings.EqualFold(scheme, "bearer") && strings.TrimSpace(token) != ""
 }
 
 // attributes is what a request wants, in the words of RBAC. Either subresource

@@ -79,6 +79,7 @@ type Config struct {
 
 	TLS              *tls.Config // from [TLS]; nil serves plain HTTP, to everybody: for tests
 	AnonymousHealthz bool        // whether /healthz answers clients without certificate
+	Tokens           Tokens      // nil: certificates alone prove who a client is
 	Authorizer       Authorizer  // nil means AlwaysAllow
 	PodLogsDir       string      // logs outside of it are not served
 	Log              *slog.Logger

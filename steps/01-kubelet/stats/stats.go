@@ -73,12 +73,10 @@ func (p *Provider) Summary(ctx context.Context, onlyCPUAndMemory bool) (*statsap
 		return nil, fmt.Errorf("numbers of the pods: %w", err)
 	}
 	s := &statsapi.Summary{Pods: []statsapi.PodStats{}}
-	if s.Node, err = p.node.stats(); err != nil {
-		p.conf.Log.Warn("the node's numbers are incomplete", "error", err)
-	}
-	s.Node.NodeName = p.conf.NodeName
-	if !onlyCPUAndMemory {
-		p.disks(ctx, &s.Node)
+	if onlyCPUAndMemory {
+		s.Node = p.cpuAndMemory()
+	} else {
+		s.Node = p.Node(ctx)
 	}
 	known := map[string]*corev1.Pod{}
 	for _, pod := range p.conf.Pods() {
@@ -98,6 +96,22 @@ func (p *Provider) Summary(ctx context.Context, onlyCPUAndMemory bool) (*statsap
 		return strings.Compare(a.PodRef.Namespace+"/"+a.PodRef.Name, b.PodRef.Namespace+"/"+b.PodRef.Name)
 	})
 	return s, nil
+}
+
+// Node returns the numbers of the node alone, as Summary has them.
+func (p *Provider) Node(ctx context.Context) statsapi.NodeStats {
+	n := p.cpuAndMemory()
+	p.disks(ctx, &n)
+	return n
+}
+
+func (p *Provider) cpuAndMemory() statsapi.NodeStats {
+	n, err := p.node.stats()
+	if err != nil {
+		p.conf.Log.Warn("the node's numbers are incomplete", "error", err)
+	}
+	n.NodeName = p.conf.NodeName
+	return n
 }
 
 func forgetDisks(s *statsapi.PodStats) {

@@ -82,7 +82,7 @@ func (p Plugin) files(ctx context.Context, pod *corev1.Pod, s *corev1.VolumeProj
 	if optional {
 		return nil, nil
 	}
-	return nil, fmt.Errorf("%s is not supported on this node: it needs an API server", kind)
+	return nil, fmt.Errorf("%s is not supported by this kubelet", kind)
 }
 
 // describe names a projection, and says whether the pod can do without it.

@@ -53,7 +53,7 @@ func TestSources(t *testing.T) {
 		{name: "one", sources: "[" + name + "]", known: ours, want: "name=web"},
 		{name: "a later step's", sources: "[" + name + ", {serviceAccountToken: {path: token}}]", known: more, want: "name=web token=secret"},
 		{name: "refused", sources: "[{serviceAccountToken: {path: token}}]", known: ours,
-			err: "projected source 0: serviceAccountToken is not supported on this node: it needs an API server"},
+			err: "projected source 0: serviceAccountToken is not supported by this kubelet"},
 		{name: "refused configMap", sources: "[" + name + ", {configMap: {name: conf}}]", known: ours, err: "projected source 1: configMap conf is not supported"},
 		{name: "optional", sources: "[{configMap: {name: conf, optional: true}}, {secret: {name: s, optional: true}}]", known: ours},
 		{name: "conflict", sources: "[" + name + ", " + name + "]", known: ours, err: `another source has the path "name" too`},
