@@ -7,10 +7,16 @@ import (
 // searchPath is what a shell in an image searches.
 const searchPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+// mountPoints are what a runtime mounts on. An image that brings them spares
+// every container the making of them in its upper layer.
+func mountPoints() []File {
+	return []File{{Path: "/dev/", Mode: 0o755}, {Path: "/proc/", Mode: 0o555}, {Path: "/sys/", Mode: 0o555}}
+}
+
 // base is the layer that web and toolbox share: enough of a file system for
 // programs that look up users and make temporary files.
 func base() []File {
-	return []File{
+	return append(mountPoints(), []File{
 		{Path: "/etc/passwd", Mode: 0o644, Content: []byte("" +
 			"root:x:0:0:root:/root:/bin/sh\n" +
 			"www-data:x:33:33:www-data:/var/www:/bin/false\n" +
@@ -29,7 +35,7 @@ func base() []File {
 		{Path: "/root/", Mode: 0o700},
 		{Path: "/home/app/", Mode: 0o755, UID: 1000, GID: 1000},
 		{Path: "/var/www/", Mode: 0o755},
-	}
+	}...)
 }
 
 func toolbox(r Recipe) Recipe {
@@ -44,6 +50,7 @@ func Labs() []Recipe {
 	return []Recipe{
 		{
 			Name: "pause", Tags: []string{"groundup.local/pause:v1"},
+			Files:    mountPoints(),
 			Programs: []Program{{Command: "pause", Path: "/pause"}},
 			Config:   v1.Config{Entrypoint: []string{"/pause"}, User: "65535:65535"},
 		},
