@@ -58,14 +58,6 @@ func Node(node *corev1.Node) {
 	}
 }
 
-// ConfigMap has data, if none. (It is not in the object as it is sent: the field
-// is left out when it is empty.)
-func ConfigMap(c *corev1.ConfigMap) {
-	if c.Data == nil {
-		c.Data = map[string]string{}
-	}
-}
-
 // Secret sets the type.
 func Secret(s *corev1.Secret) { set(&s.Type, corev1.SecretTypeOpaque) }
 

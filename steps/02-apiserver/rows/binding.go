@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/validation"
 )
 
 // Bindings is the older path of pods/binding: what is posted to the collection
@@ -47,6 +48,9 @@ func bind(ctx context.Context, server resource.Server, namespace, name string, o
 	b := obj.(*corev1.Binding)
 	if b.Name != name {
 		return nil, apierrors.NewBadRequest("name in URL does not match name in Binding object")
+	}
+	if bad := validation.Binding(b); len(bad) > 0 {
+		return nil, apierrors.NewInvalid(corev1.SchemeGroupVersion.WithKind("Binding").GroupKind(), name, bad)
 	}
 	assigned := func(obj resource.Object) error {
 		pod := obj.(*corev1.Pod)

@@ -4,6 +4,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/validation"
 )
 
 // ConfigMaps is the row of config maps.
@@ -17,6 +18,9 @@ func ConfigMaps() resource.Resource {
 		Prefix:           "configmaps",
 		New:              object[corev1.ConfigMap],
 		NewList:          list[corev1.ConfigMapList],
-		Strategy:         resource.Strategy{},
+		Strategy: resource.Strategy{
+			Validate:       one(validation.ConfigMap),
+			ValidateUpdate: two(validation.ConfigMapUpdate),
+		},
 	}
 }

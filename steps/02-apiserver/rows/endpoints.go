@@ -2,11 +2,12 @@ package rows
 
 import (
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/util/validation"
+	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/defaulting"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/validation"
 )
 
 // Endpoints is the row of endpoints: the addresses behind a service.
@@ -22,6 +23,8 @@ func Endpoints() resource.Resource {
 		NewList:          list[corev1.EndpointsList],
 		Strategy: resource.Strategy{
 			Default:        change(defaulting.Endpoints),
+			Validate:       one(validation.Endpoints),
+			ValidateUpdate: two(validation.EndpointsUpdate),
 			Warnings:       two(endpointsWarnings),
 			CreateOnUpdate: true,
 		},
@@ -40,7 +43,7 @@ func endpointsWarnings(e, _ *corev1.Endpoints) (warnings []string) {
 		}{{"addresses", subset.Addresses}, {"notReadyAddresses", subset.NotReadyAddresses}} {
 			for j, a := range list.addresses {
 				at := field.NewPath("subsets").Index(i).Child(list.field).Index(j).Child("ip")
-				warnings = append(warnings, validation.GetWarningsForIP(at, a.IP)...)
+				warnings = append(warnings, utilvalidation.GetWarningsForIP(at, a.IP)...)
 			}
 		}
 	}

@@ -5,8 +5,10 @@ import (
 	eventsv1 "k8s.io/api/events/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/validation"
 )
 
 // Events is the row of events. (They expire: the server deletes an event an hour
@@ -22,6 +24,8 @@ func Events() resource.Resource {
 		New:              object[corev1.Event],
 		NewList:          list[corev1.EventList],
 		Strategy: resource.Strategy{
+			Validate:       one(validation.Event),
+			ValidateUpdate: two(validation.EventUpdate),
 			CreateOnUpdate: true,
 		},
 		Fields: one(func(e *corev1.Event) fields.Set {
@@ -51,6 +55,10 @@ func EventsV1() resource.Resource {
 		To:               func(o resource.Object) (resource.Object, error) { return toCore(o.(*eventsv1.Event)), nil },
 		From:             func(o resource.Object) (resource.Object, error) { return fromCore(o.(*corev1.Event)), nil },
 		Strategy: resource.Strategy{
+			Validate: one(func(e *eventsv1.Event) field.ErrorList { return validation.EventV1(toCore(e)) }),
+			ValidateUpdate: two(func(e, old *eventsv1.Event) field.ErrorList {
+				return validation.EventV1Update(toCore(e), toCore(old))
+			}),
 			CreateOnUpdate: true,
 		},
 		Fields: one(func(e *eventsv1.Event) fields.Set {

@@ -4,6 +4,7 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/validation"
 )
 
 // Leases is the row of leases: how nodes say that they live, and how components
@@ -20,6 +21,8 @@ func Leases() resource.Resource {
 		Strategy: resource.Strategy{
 			PrepareForCreate: onCreate(func(l *coordinationv1.Lease) { l.Spec.Strategy, l.Spec.PreferredHolder = nil, nil }),
 			PrepareForUpdate: onUpdate(func(l, _ *coordinationv1.Lease) { l.Spec.Strategy, l.Spec.PreferredHolder = nil, nil }),
+			Validate:         one(validation.Lease),
+			ValidateUpdate:   two(validation.LeaseUpdate),
 			CreateOnUpdate:   true,
 		},
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/defaulting"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/validation"
 )
 
 // LimitRanges is the row of limit ranges. In this step nobody holds pods to them.
@@ -20,6 +21,8 @@ func LimitRanges() resource.Resource {
 		NewList:          list[corev1.LimitRangeList],
 		Strategy: resource.Strategy{
 			Default:        change(defaulting.LimitRange),
+			Validate:       one(validation.LimitRange),
+			ValidateUpdate: two(validation.LimitRangeUpdate),
 			CreateOnUpdate: true,
 		},
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/defaulting"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/validation"
 )
 
 // Namespaces is the row of namespaces.
@@ -33,7 +34,9 @@ func Namespaces() resource.Resource {
 				ns.Spec.Finalizers = old.Spec.Finalizers
 				ns.Status = old.Status
 			}),
-			Finalizers: namespaceFinalizers,
+			Validate:       one(validation.Namespace),
+			ValidateUpdate: two(validation.NamespaceUpdate),
+			Finalizers:     namespaceFinalizers,
 		},
 		Fields: one(func(ns *corev1.Namespace) fields.Set {
 			return fields.Set{"name": ns.Name, "status.phase": string(ns.Status.Phase)}
@@ -41,9 +44,11 @@ func Namespaces() resource.Resource {
 		Subresources: []resource.Subresource{
 			status(resource.Strategy{
 				PrepareForUpdate: onUpdate(func(ns, old *corev1.Namespace) { ns.Spec = old.Spec }),
+				ValidateUpdate:   two(validation.NamespaceStatusUpdate),
 			}),
 			{Name: "finalize", Update: &resource.Strategy{
 				PrepareForUpdate: onUpdate(func(ns, old *corev1.Namespace) { ns.Status = old.Status }),
+				ValidateUpdate:   two(validation.NamespaceFinalizeUpdate),
 			}},
 		},
 		Without: []string{"deletecollection"},

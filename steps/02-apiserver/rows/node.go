@@ -5,11 +5,12 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/util/validation"
+	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/defaulting"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/validation"
 )
 
 // Nodes is the row of nodes, which were called minions when the place in the
@@ -34,7 +35,9 @@ func Nodes() resource.Resource {
 					n.Spec.ConfigSource = nil
 				}
 			}),
-			Warnings: two(nodeWarnings),
+			Validate:       one(validation.Node),
+			ValidateUpdate: two(validation.NodeUpdate),
+			Warnings:       two(nodeWarnings),
 		},
 		Fields: one(func(n *corev1.Node) fields.Set {
 			return fields.Set{"spec.unschedulable": fmt.Sprint(n.Spec.Unschedulable)}
@@ -47,6 +50,7 @@ func Nodes() resource.Resource {
 						n.Status.Config = nil
 					}
 				}),
+				ValidateUpdate: two(validation.NodeStatusUpdate),
 			}),
 		},
 	}
@@ -60,7 +64,7 @@ func nodeWarnings(n, _ *corev1.Node) (warnings []string) {
 		warnings = append(warnings, "spec.externalID: this field is deprecated, and is unused by Kubernetes")
 	}
 	for i, cidr := range n.Spec.PodCIDRs {
-		warnings = append(warnings, validation.GetWarningsForCIDR(field.NewPath("spec", "podCIDRs").Index(i), cidr)...)
+		warnings = append(warnings, utilvalidation.GetWarningsForCIDR(field.NewPath("spec", "podCIDRs").Index(i), cidr)...)
 	}
 	return warnings
 }

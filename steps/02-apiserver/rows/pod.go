@@ -5,9 +5,11 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/defaulting"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/validation"
 )
 
 // Pods is the row of pods. Logs and what else connects to a running container
@@ -27,18 +29,25 @@ func Pods() resource.Resource {
 			Default:          change(defaulting.Pod),
 			PrepareForCreate: onCreate(newPod),
 			PrepareForUpdate: onUpdate(updatePod),
+			Validate:         one(validation.Pod),
+			ValidateUpdate:   two(validation.PodUpdate),
 			GracePeriod:      podGrace,
 		},
 		Fields: one(podFields),
 		Subresources: []resource.Subresource{
 			status(resource.Strategy{
 				PrepareForUpdate: onUpdate(updatePodStatus),
+				ValidateUpdate:   two(validation.PodStatusUpdate),
 			}),
 			{Name: "ephemeralcontainers", Update: &resource.Strategy{
 				PrepareForUpdate: onUpdate(updateEphemeralContainers),
+				ValidateUpdate:   two(validation.EphemeralContainersUpdate),
 			}},
 			{Name: "resize", Update: &resource.Strategy{
 				PrepareForUpdate: onUpdate(resizePod),
+				ValidateUpdate: two(func(p, old *corev1.Pod) field.ErrorList {
+					return validation.PodResize(p, old, qosClass)
+				}),
 			}},
 			bindingOf("binding"),
 		},

@@ -5,6 +5,7 @@ import (
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/defaulting"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/validation"
 )
 
 // PodTemplates is the row of pod templates by themselves, which nobody turns
@@ -19,7 +20,9 @@ func PodTemplates() resource.Resource {
 		New:              object[corev1.PodTemplate],
 		NewList:          list[corev1.PodTemplateList],
 		Strategy: resource.Strategy{
-			Default: change(defaulting.PodTemplate),
+			Default:        change(defaulting.PodTemplate),
+			Validate:       one(validation.PodTemplate),
+			ValidateUpdate: two(validation.PodTemplateUpdate),
 		},
 	}
 }

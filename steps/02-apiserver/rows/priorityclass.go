@@ -5,6 +5,7 @@ import (
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/defaulting"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/validation"
 )
 
 // PriorityClasses is the row of priority classes.
@@ -18,7 +19,9 @@ func PriorityClasses() resource.Resource {
 		New:              object[schedulingv1.PriorityClass],
 		NewList:          list[schedulingv1.PriorityClassList],
 		Strategy: resource.Strategy{
-			Default: change(defaulting.PriorityClass),
+			Default:        change(defaulting.PriorityClass),
+			Validate:       one(validation.PriorityClass),
+			ValidateUpdate: two(validation.PriorityClassUpdate),
 		},
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/defaulting"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/validation"
 )
 
 // ResourceQuotas is the row of resource quotas. In this step nobody counts.
@@ -24,11 +25,14 @@ func ResourceQuotas() resource.Resource {
 			Default:          change(defaulting.ResourceQuota),
 			PrepareForCreate: onCreate(func(q *corev1.ResourceQuota) { q.Status = corev1.ResourceQuotaStatus{} }),
 			PrepareForUpdate: onUpdate(func(q, old *corev1.ResourceQuota) { q.Status = old.Status }),
+			Validate:         one(validation.ResourceQuota),
+			ValidateUpdate:   two(validation.ResourceQuotaUpdate),
 			Warnings:         two(quotaWarnings),
 		},
 		Subresources: []resource.Subresource{
 			status(resource.Strategy{
 				PrepareForUpdate: onUpdate(func(q, old *corev1.ResourceQuota) { q.Spec = old.Spec }),
+				ValidateUpdate:   two(validation.ResourceQuotaStatusUpdate),
 			}),
 		},
 	}

@@ -4,6 +4,7 @@ import (
 	nodev1 "k8s.io/api/node/v1"
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/validation"
 )
 
 // RuntimeClasses is the row of runtime classes.
@@ -16,6 +17,8 @@ func RuntimeClasses() resource.Resource {
 		New:              object[nodev1.RuntimeClass],
 		NewList:          list[nodev1.RuntimeClassList],
 		Strategy: resource.Strategy{
+			Validate:       one(validation.RuntimeClass),
+			ValidateUpdate: two(validation.RuntimeClassUpdate),
 			CreateOnUpdate: true,
 		},
 	}

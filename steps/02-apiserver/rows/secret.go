@@ -8,6 +8,7 @@ import (
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/defaulting"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/validation"
 )
 
 // Secrets is the row of secrets. They are stored as they are: who reads the store
@@ -22,8 +23,10 @@ func Secrets() resource.Resource {
 		New:              object[corev1.Secret],
 		NewList:          list[corev1.SecretList],
 		Strategy: resource.Strategy{
-			Default:  change(defaulting.Secret),
-			Warnings: two(secretWarnings),
+			Default:        change(defaulting.Secret),
+			Validate:       one(validation.Secret),
+			ValidateUpdate: two(validation.SecretUpdate),
+			Warnings:       two(secretWarnings),
 		},
 		Fields: one(func(s *corev1.Secret) fields.Set { return fields.Set{"type": string(s.Type)} }),
 	}

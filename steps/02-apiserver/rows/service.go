@@ -9,6 +9,7 @@ import (
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/defaulting"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/validation"
 )
 
 // Services is the row of services. In this step they are data: no node routes
@@ -28,6 +29,8 @@ func Services() resource.Resource {
 			Default:          change(defaulting.Service),
 			PrepareForCreate: onCreate(newService),
 			PrepareForUpdate: onUpdate(updateService),
+			Validate:         one(validation.Service),
+			ValidateUpdate:   two(validation.ServiceUpdate),
 			CreateOnUpdate:   true,
 		},
 		Fields: one(func(s *corev1.Service) fields.Set {
@@ -36,6 +39,7 @@ func Services() resource.Resource {
 		Subresources: []resource.Subresource{
 			status(resource.Strategy{
 				PrepareForUpdate: onUpdate(func(s, old *corev1.Service) { s.Spec = old.Spec }),
+				ValidateUpdate:   two(validation.ServiceStatusUpdate),
 			}),
 		},
 	}

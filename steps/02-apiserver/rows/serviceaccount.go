@@ -4,6 +4,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/validation"
 )
 
 // ServiceAccounts is the row of service accounts. Their tokens are made by the
@@ -21,6 +22,8 @@ func ServiceAccounts() resource.Resource {
 		Strategy: resource.Strategy{
 			PrepareForCreate: onCreate(namesOnly),
 			PrepareForUpdate: onUpdate(func(a, _ *corev1.ServiceAccount) { namesOnly(a) }),
+			Validate:         one(validation.ServiceAccount),
+			ValidateUpdate:   two(validation.ServiceAccountUpdate),
 			Warnings:         two(accountWarnings),
 		},
 	}

@@ -1,0 +1,112 @@
+package validation
+
+import (
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// PodResize checks a change of a pod's resources. class is the quality of service
+// of what was asked for.
+func PodResize(p, old *corev1.Pod, class func(*corev1.Pod) corev1.PodQOSClass) field.ErrorList {
+	if _, mirror := old.Annotations[corev1.MirrorPodAnnotationKey]; mirror {
+		return field.ErrorList{field.Forbidden(field.NewPath(""), "static pods cannot be resized")}
+	}
+	if old.Spec.OS != nil && old.Spec.OS.Name == corev1.Windows {
+		return field.ErrorList{field.Forbidden(field.NewPath(""), "windows pods cannot be resized")}
+	}
+	f := &findings{}
+	f.metaUpdate(&p.ObjectMeta, &old.ObjectMeta)
+	f.pod(p)
+	if old.Status.QOSClass != class(p) {
+		f.invalid(spec, p.Status.QOSClass, "Pod QOS Class may not change as a result of resizing")
+	}
+	if !resizable(&old.Status) {
+		f.forbidden(spec, "Pod running on node without support for resize")
+	}
+	if !f.sameOrder(p.Spec.Containers, old.Spec.Containers, spec.Child("containers")) ||
+		!f.sameOrder(p.Spec.InitContainers, old.Spec.InitContainers, spec.Child("initContainers")) {
+		return f.list
+	}
+	f.resizes(p, old)
+	return f.list
+}
+
+// resizable: a node that tells the resources of a running container can change them.
+func resizable(s *corev1.PodStatus) bool {
+	i := slices.IndexFunc(s.ContainerStatuses, func(c corev1.ContainerStatus) bool { return c.State.Running != nil })
+	return i < 0 || s.ContainerStatuses[i].Resources != nil
+}
+
+func (f *findings) sameOrder(now, old []corev1.Container, p *field.Path) bool {
+	if len(now) != len(old) {
+		f.forbidden(p, "pod resize may not add or remove containers")
+		return false
+	}
+	same := true
+	for i := range now {
+		if now[i].Name != old[i].Name {
+			f.forbidden(p.Index(i).Child("name"), "containers may not be renamed or reordered on resize")
+			same = false
+		}
+	}
+	return same
+}
+
+func (f *findings) resizes(p, old *corev1.Pod) {
+	now, before := containersOf(&p.Spec, spec), containersOf(&old.Spec, spec)
+	for i, c := range now {
+		was := before[i].container
+		at := c.path.Child("resources")
+		if removed(c.container.Resources.Requests, was.Resources.Requests) {
+			f.forbidden(at.Child("requests"), "resource requests cannot be removed")
+		}
+		if removed(c.container.Resources.Limits, was.Resources.Limits) {
+			f.forbidden(at.Child("limits"), "resource limits cannot be removed")
+		}
+	}
+	for i, c := range now {
+		was := before[i].container
+		init := i < len(p.Spec.InitContainers)
+		sidecar := c.container.RestartPolicy != nil && *c.container.RestartPolicy == corev1.ContainerRestartPolicyAlways
+		switch kept := *c.container; {
+		case init && !sidecar && !equality.Semantic.DeepEqual(kept, *was):
+			f.forbidden(spec, "resources for non-sidecar init containers are immutable")
+		case !equality.Semantic.DeepEqual(withSizeOf(kept, was), *was):
+			f.forbidden(spec, "only cpu and memory resources are mutable")
+		}
+	}
+}
+
+// removed: something that was there is no more.
+func removed(now, old corev1.ResourceList) bool {
+	for name := range old {
+		if _, ok := now[name]; !ok {
+			return true
+		}
+	}
+	return false
+}
+
+// withSizeOf is the container with the CPU and memory of the other.
+func withSizeOf(c corev1.Container, other *corev1.Container) corev1.Container {
+	c.Resources.Limits = sized(c.Resources.Limits, other.Resources.Limits)
+	c.Resources.Requests = sized(c.Resources.Requests, other.Resources.Requests)
+	return c
+}
+
+func sized(list, other corev1.ResourceList) corev1.ResourceList {
+	out := list.DeepCopy()
+	for _, name := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory} {
+		delete(out, name)
+		if q, ok := other[name]; ok {
+			if out == nil {
+				out = corev1.ResourceList{}
+			}
+			out[name] = q
+		}
+	}
+	return out
+}

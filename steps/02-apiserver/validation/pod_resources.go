@@ -1,0 +1,88 @@
+package validation
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// podResources checks what the pod asks for as a whole, and that its containers
+// fit into it.
+func (f *findings) podResources(s *corev1.PodSpec, p *field.Path) {
+	r := s.Resources
+	if r == nil {
+		return
+	}
+	if s.OS != nil && s.OS.Name == corev1.Windows {
+		f.forbidden(p, "may not be set for a windows pod")
+		return
+	}
+	if r.Claims != nil {
+		f.forbidden(p.Child("claims"), "claims may not be set for Resources at pod-level")
+	}
+	f.wholeList(r.Limits, p.Child("limits"))
+	f.wholeList(r.Requests, p.Child("requests"))
+	for _, name := range slices.Sorted(maps.Keys(r.Requests)) {
+		want, limit := r.Requests[name], r.Limits[name]
+		if _, limited := r.Limits[name]; limited && want.Cmp(limit) > 0 {
+			f.invalid(p.Child("requests"), want.String(), fmt.Sprintf("must be less than or equal to %s limit of %s", name, limit.String()))
+		}
+		if sum := containerRequests(s, name); sum.Cmp(want) > 0 {
+			f.invalid(p.Child("requests").Key(string(name)), want.String(),
+				fmt.Sprintf("must be greater than or equal to aggregate container requests of %s", sum.String()))
+		}
+	}
+	for i, c := range s.Containers {
+		for _, name := range slices.Sorted(maps.Keys(c.Resources.Limits)) {
+			own, limit := c.Resources.Limits[name], r.Limits[name]
+			if _, limited := r.Limits[name]; limited && own.Cmp(limit) > 0 {
+				f.invalid(p.Child("containers").Index(i).Key(string(name)).Child("limits"), own.String(),
+					fmt.Sprintf("must be less than or equal to pod limits of %s", limit.String()))
+			}
+		}
+	}
+}
+
+// wholeList checks amounts for a pod as a whole: only of what containers can share.
+func (f *findings) wholeList(list corev1.ResourceList, p *field.Path) {
+	for _, name := range slices.Sorted(maps.Keys(list)) {
+		at := p.Key(string(name))
+		before := len(f.list)
+		f.resourceName(name, at)
+		if len(f.list) == before && name != corev1.ResourceCPU && name != corev1.ResourceMemory && !isHuge(name) {
+			f.list = append(f.list, field.NotSupported(at, name, []string{"cpu", "hugepages-", "memory"}))
+		}
+		f.quantity(name, list[name], at)
+	}
+}
+
+// containerRequests is what the pod needs at the same time: its containers and
+// sidecars together, or one init container with the sidecars before it.
+func containerRequests(s *corev1.PodSpec, name corev1.ResourceName) resource.Quantity {
+	var sum, sidecars, most resource.Quantity
+	for _, c := range s.InitContainers {
+		q := c.Resources.Requests[name]
+		if c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
+			sidecars.Add(q)
+			q = sidecars.DeepCopy()
+		} else {
+			q = q.DeepCopy()
+			q.Add(sidecars)
+		}
+		if q.Cmp(most) > 0 {
+			most = q
+		}
+	}
+	for _, c := range s.Containers {
+		sum.Add(c.Resources.Requests[name])
+	}
+	sum.Add(sidecars)
+	if most.Cmp(sum) > 0 {
+		return most
+	}
+	return sum
+}

@@ -1,0 +1,64 @@
+package validation
+
+import (
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/k8s-groundup/groundup/steps/01-kubelet/manifest"
+)
+
+// PodTemplate checks a template of pods.
+func PodTemplate(t *corev1.PodTemplate) field.ErrorList {
+	f := &findings{}
+	f.meta(&t.ObjectMeta, apivalidation.NameIsDNSSubdomain)
+	f.add(Template(&t.Template, field.NewPath("template")))
+	return f.list
+}
+
+// PodTemplateUpdate checks a change of a template, in which all may change.
+func PodTemplateUpdate(t, old *corev1.PodTemplate) field.ErrorList {
+	f := &findings{}
+	f.metaUpdate(&t.ObjectMeta, &old.ObjectMeta)
+	f.add(Template(&t.Template, field.NewPath("template")))
+	return f.list
+}
+
+// Template checks the template at a path within an object of any kind.
+func Template(t *corev1.PodTemplateSpec, p *field.Path) field.ErrorList {
+	f := &findings{}
+	f.labels(p.Child("labels"), t.Labels)
+	f.add(apivalidation.ValidateAnnotations(t.Annotations, p.Child("annotations")))
+	f.podAnnotations(t.Annotations, &t.Spec, p.Child("annotations"))
+	for _, e := range manifest.Validate(&corev1.Pod{Spec: harmless(t.Spec)}) {
+		if strings.HasPrefix(e.Field, "spec") {
+			e.Field = p.String() + "." + e.Field
+			f.list = append(f.list, e)
+		}
+	}
+	f.podSpec(&t.Spec, p.Child("spec"))
+	if len(t.Spec.EphemeralContainers) > 0 {
+		f.forbidden(p.Child("spec", "ephemeralContainers"), "ephemeral containers not allowed in pod template")
+	}
+	return f.list
+}
+
+// harmless is the pod without what is only checked when it becomes one.
+func harmless(s corev1.PodSpec) corev1.PodSpec {
+	s = *s.DeepCopy()
+	s.EphemeralContainers = nil
+	if s.ServiceAccountName == "" {
+		s.ServiceAccountName = "default"
+	}
+	if g := s.TerminationGracePeriodSeconds; g != nil && *g < 0 {
+		*g = 0
+	}
+	for _, list := range [][]corev1.Container{s.InitContainers, s.Containers} {
+		for i := range list {
+			list[i].Image = strings.TrimSpace(list[i].Image)
+		}
+	}
+	return s
+}
