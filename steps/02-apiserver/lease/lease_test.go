@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -61,9 +62,10 @@ func TestRunRenewsEveryTenSecondsAndTriesAgainSooner(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := fake.NewClientset()
 		var at []time.Duration
-		began, away := time.Now(), false
+		var away atomic.Bool
+		began := time.Now()
 		client.PrependReactor("*", "leases", func(a kubetesting.Action) (bool, runtime.Object, error) {
-			if away {
+			if away.Load() {
 				at = append(at, time.Since(began))
 				return true, nil, errors.New("connection refused")
 			}
@@ -76,11 +78,9 @@ func TestRunRenewsEveryTenSecondsAndTriesAgainSooner(t *testing.T) {
 		done := make(chan error)
 		go func() { done <- newRenewer(client, "uid").Run(ctx) }()
 		time.Sleep(25 * time.Second)
-		synctest.Wait()
-		away = true
+		away.Store(true)
 		time.Sleep(6 * time.Second) // at 30 it fails, and again 0.4 s later; 0.8 s after that it works
-		synctest.Wait()
-		away = false
+		away.Store(false)
 		time.Sleep(3 * time.Second)
 		synctest.Wait()
 		cancel()
