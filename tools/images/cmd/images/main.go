@@ -1,6 +1,9 @@
 // Command images builds the images that labs and tests run, and serves them.
 //
 //	images build -o DIR [NAME…]    write DIR/NAME.tar, an OCI layout, for each image
+//	images component -o DIR BINARY…
+//	                               the same for programs that are built already,
+//	                               each in an image of its own
 //	images list                    the names there are
 //	images critest -o DIR          the same for equivalents of critest's images
 //	images serve --listen ADDRESS [--mirrors FILE] DIR
@@ -38,11 +41,12 @@ func run(ctx context.Context, args []string) error {
 		"critest": func(ctx context.Context, args []string) error {
 			return buildImages(ctx, "critest", build.Critest(), args)
 		},
-		"list":  listImages,
-		"serve": serve,
+		"component": components,
+		"list":      listImages,
+		"serve":     serve,
 	}
 	if len(args) == 0 || commands[args[0]] == nil {
-		return fmt.Errorf("usage: images build|critest|list|serve")
+		return fmt.Errorf("usage: images build|component|critest|list|serve")
 	}
 	return commands[args[0]](ctx, args[1:])
 }
@@ -66,6 +70,16 @@ func buildImages(ctx context.Context, name string, all []build.Recipe, args []st
 		return err
 	}
 	return buildAll(ctx, *out, recipes)
+}
+
+func components(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("images component", flag.ExitOnError)
+	out := flags.String("o", "", "`DIR` for the archives")
+	_ = flags.Parse(args) // exits
+	if *out == "" || flags.NArg() == 0 {
+		return fmt.Errorf("component: say where with -o DIR, and which programs")
+	}
+	return (&build.Builder{Out: *out}).Components(ctx, flags.Args())
 }
 
 func serve(ctx context.Context, args []string) error {
