@@ -3,6 +3,7 @@ package rows
 import (
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/printing"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/validation"
 )
@@ -22,5 +23,7 @@ func ConfigMaps() resource.Resource {
 			Validate:       one(validation.ConfigMap),
 			ValidateUpdate: two(validation.ConfigMapUpdate),
 		},
+		Columns: printing.ConfigMapColumns,
+		Cells:   one(printing.ConfigMap),
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/defaulting"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/printing"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/validation"
 )
@@ -28,6 +29,8 @@ func Endpoints() resource.Resource {
 			Warnings:       two(endpointsWarnings),
 			CreateOnUpdate: true,
 		},
+		Columns: printing.EndpointsColumns,
+		Cells:   one(printing.Endpoints),
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/printing"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/validation"
 )
@@ -28,6 +29,8 @@ func Events() resource.Resource {
 			ValidateUpdate: two(validation.EventUpdate),
 			CreateOnUpdate: true,
 		},
+		Columns: printing.EventColumns,
+		Cells:   one(printing.Event),
 		Fields: one(func(e *corev1.Event) fields.Set {
 			set := eventFields(e, "involvedObject")
 			set["reportingComponent"] = e.ReportingController
@@ -61,6 +64,8 @@ func EventsV1() resource.Resource {
 			}),
 			CreateOnUpdate: true,
 		},
+		Columns: printing.EventColumns,
+		Cells:   one(func(e *eventsv1.Event) []any { return printing.Event(toCore(e)) }),
 		Fields: one(func(e *eventsv1.Event) fields.Set {
 			set := eventFields(toCore(e), "regarding")
 			set["reportingController"] = e.ReportingController

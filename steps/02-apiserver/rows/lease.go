@@ -3,6 +3,7 @@ package rows
 import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/printing"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/validation"
 )
@@ -25,5 +26,7 @@ func Leases() resource.Resource {
 			ValidateUpdate:   two(validation.LeaseUpdate),
 			CreateOnUpdate:   true,
 		},
+		Columns: printing.LeaseColumns,
+		Cells:   one(printing.Lease),
 	}
 }

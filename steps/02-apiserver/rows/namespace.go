@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/defaulting"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/printing"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/validation"
 )
@@ -38,6 +39,8 @@ func Namespaces() resource.Resource {
 			ValidateUpdate: two(validation.NamespaceUpdate),
 			Finalizers:     namespaceFinalizers,
 		},
+		Columns: printing.NamespaceColumns,
+		Cells:   one(printing.Namespace),
 		Fields: one(func(ns *corev1.Namespace) fields.Set {
 			return fields.Set{"name": ns.Name, "status.phase": string(ns.Status.Phase)}
 		}),

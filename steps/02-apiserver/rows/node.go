@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/defaulting"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/printing"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/validation"
 )
@@ -39,6 +40,8 @@ func Nodes() resource.Resource {
 			ValidateUpdate: two(validation.NodeUpdate),
 			Warnings:       two(nodeWarnings),
 		},
+		Columns: printing.NodeColumns,
+		Cells:   one(printing.Node),
 		Fields: one(func(n *corev1.Node) fields.Set {
 			return fields.Set{"spec.unschedulable": fmt.Sprint(n.Spec.Unschedulable)}
 		}),

@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/defaulting"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/printing"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/validation"
 )
@@ -33,7 +34,9 @@ func Pods() resource.Resource {
 			ValidateUpdate:   two(validation.PodUpdate),
 			GracePeriod:      podGrace,
 		},
-		Fields: one(podFields),
+		Columns: printing.PodColumns,
+		Cells:   one(printing.Pod),
+		Fields:  one(podFields),
 		Subresources: []resource.Subresource{
 			status(resource.Strategy{
 				PrepareForUpdate: onUpdate(updatePodStatus),

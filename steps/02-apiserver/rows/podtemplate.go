@@ -4,6 +4,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/defaulting"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/printing"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/validation"
 )
@@ -24,5 +25,7 @@ func PodTemplates() resource.Resource {
 			Validate:       one(validation.PodTemplate),
 			ValidateUpdate: two(validation.PodTemplateUpdate),
 		},
+		Columns: printing.PodTemplateColumns,
+		Cells:   one(printing.PodTemplate),
 	}
 }

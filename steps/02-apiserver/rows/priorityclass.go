@@ -4,6 +4,7 @@ import (
 	schedulingv1 "k8s.io/api/scheduling/v1"
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/defaulting"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/printing"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/validation"
 )
@@ -23,5 +24,7 @@ func PriorityClasses() resource.Resource {
 			Validate:       one(validation.PriorityClass),
 			ValidateUpdate: two(validation.PriorityClassUpdate),
 		},
+		Columns: printing.PriorityClassColumns,
+		Cells:   one(printing.PriorityClass),
 	}
 }

@@ -6,6 +6,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/defaulting"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/printing"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/validation"
 )
@@ -29,6 +30,8 @@ func ResourceQuotas() resource.Resource {
 			ValidateUpdate:   two(validation.ResourceQuotaUpdate),
 			Warnings:         two(quotaWarnings),
 		},
+		Columns: printing.ResourceQuotaColumns,
+		Cells:   one(printing.ResourceQuota),
 		Subresources: []resource.Subresource{
 			status(resource.Strategy{
 				PrepareForUpdate: onUpdate(func(q, old *corev1.ResourceQuota) { q.Spec = old.Spec }),

@@ -3,6 +3,7 @@ package rows
 import (
 	nodev1 "k8s.io/api/node/v1"
 
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/printing"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/validation"
 )
@@ -21,5 +22,7 @@ func RuntimeClasses() resource.Resource {
 			ValidateUpdate: two(validation.RuntimeClassUpdate),
 			CreateOnUpdate: true,
 		},
+		Columns: printing.RuntimeClassColumns,
+		Cells:   one(printing.RuntimeClass),
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/defaulting"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/printing"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/validation"
 )
@@ -28,7 +29,9 @@ func Secrets() resource.Resource {
 			ValidateUpdate: two(validation.SecretUpdate),
 			Warnings:       two(secretWarnings),
 		},
-		Fields: one(func(s *corev1.Secret) fields.Set { return fields.Set{"type": string(s.Type)} }),
+		Columns: printing.SecretColumns,
+		Cells:   one(printing.Secret),
+		Fields:  one(func(s *corev1.Secret) fields.Set { return fields.Set{"type": string(s.Type)} }),
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/defaulting"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/printing"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/validation"
 )
@@ -33,6 +34,8 @@ func Services() resource.Resource {
 			ValidateUpdate:   two(validation.ServiceUpdate),
 			CreateOnUpdate:   true,
 		},
+		Columns: printing.ServiceColumns,
+		Cells:   one(printing.Service),
 		Fields: one(func(s *corev1.Service) fields.Set {
 			return fields.Set{"spec.clusterIP": s.Spec.ClusterIP, "spec.type": string(s.Spec.Type)}
 		}),

@@ -3,6 +3,7 @@ package rows
 import (
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/printing"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/validation"
 )
@@ -26,6 +27,8 @@ func ServiceAccounts() resource.Resource {
 			ValidateUpdate:   two(validation.ServiceAccountUpdate),
 			Warnings:         two(accountWarnings),
 		},
+		Columns: printing.ServiceAccountColumns,
+		Cells:   one(printing.ServiceAccount),
 	}
 }
 
