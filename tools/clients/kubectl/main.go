@@ -1,7 +1,4 @@
 // Command kubectl is upstream's kubectl, built from its module.
-//
-// It stands outside the workspace, so that what it depends on does not decide
-// the versions that the steps use.
 package main
 
 import (
