@@ -1,0 +1,219 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	"k8s.io/apimachinery/pkg/api/validation/path"
+
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/cache"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/storage"
+)
+
+// A Change makes the next object from the present one, which it must not touch. old
+// is nil if there is none. If the object that it returns has a resource version,
+// that must be old's. It may be called more than once.
+type Change func(old resource.Object) (resource.Object, error)
+
+// Update changes an object, and creates it if there is none and w allows it. The
+// item is what the object is then, also if that was its end.
+func (r *Registry) Update(ctx context.Context, namespace, name string, w Write, change Change) (item *cache.Item, created bool, err error) {
+	err = r.retry(ctx, namespace, name, "update", func(old *cache.Item) (done bool, err error) {
+		if old == nil {
+			item, err = r.createByUpdate(ctx, namespace, name, w, change)
+			created = err == nil
+			// Somebody may have been faster, and then it is an update after all.
+			return !apierrors.IsAlreadyExists(err), err
+		}
+		item, err = r.update(ctx, old, w, change)
+		return true, err
+	})
+	return item, created, err
+}
+
+// retry calls try with the newest item until it is done, and begins with the item in the
+// cache, which is nearly always the newest. If that leads to an error or to no
+// write, the store is asked whether the item really was. try returns a conflict if the
+// store has refused to write.
+func (r *Registry) retry(ctx context.Context, namespace, name, verb string, try func(old *cache.Item) (done bool, err error)) error {
+	item := r.Cache.Get(r.key(namespace, name))
+	for sure := false; ; {
+		if item == nil && !sure {
+			var err error
+			if item, err = r.read(ctx, namespace, name); err != nil && !apierrors.IsNotFound(err) {
+				return err
+			}
+			sure = true
+		}
+		done, err := try(item)
+		if done && err == nil {
+			return nil
+		}
+		var conflict *storage.Conflict
+		switch {
+		case ctx.Err() != nil:
+			return r.status(context.Cause(ctx), verb, name)
+		case errors.As(err, &conflict) && conflict.Current == nil, !done && err != nil:
+			item, sure = nil, false
+		case errors.As(err, &conflict):
+			if item, err = r.item(*conflict.Current); err != nil {
+				return err
+			}
+			sure = true
+		case sure:
+			return r.status(err, verb, name)
+		default:
+			newest, e := r.read(ctx, namespace, name)
+			if e == nil && newest.Revision == item.Revision {
+				return r.status(err, verb, name)
+			}
+			if e != nil && !apierrors.IsNotFound(e) {
+				return e
+			}
+			item, sure = newest, true
+		}
+	}
+}
+
+func (r *Registry) createByUpdate(ctx context.Context, namespace, name string, w Write, change Change) (*cache.Item, error) {
+	if !w.Create || w.Subresource != nil {
+		return nil, apierrors.NewNotFound(r.Row.GroupResource(), name)
+	}
+	obj, err := change(nil)
+	if err != nil {
+		return nil, err
+	}
+	if w.UID != "" {
+		return nil, apierrors.NewConflict(r.Row.GroupResource(), name,
+			fmt.Errorf("Precondition failed: UID in precondition: %s, UID in object meta: ", w.UID)) //nolint:staticcheck // upstream's words
+	}
+	return r.create(ctx, namespace, obj, w)
+}
+
+// update makes one try to write what change makes of old.
+func (r *Registry) update(ctx context.Context, old *cache.Item, w Write, change Change) (*cache.Item, error) {
+	name := old.Object.GetName()
+	if uid := old.Object.GetUID(); w.UID != "" && w.UID != uid {
+		return nil, apierrors.NewConflict(r.Row.GroupResource(), name,
+			fmt.Errorf("Precondition failed: UID in precondition: %s, UID in object meta: %s", w.UID, uid)) //nolint:staticcheck // upstream's words
+	}
+	obj, err := change(old.Object)
+	if err != nil {
+		return nil, err
+	}
+	switch obj.GetResourceVersion() {
+	case "", old.Object.GetResourceVersion():
+	default:
+		return nil, apierrors.NewConflict(r.Row.GroupResource(), name, errChanged)
+	}
+	if err := r.prepareChanged(ctx, obj, old.Object, w); err != nil {
+		return nil, err
+	}
+	if r.ends(obj, old.Object) {
+		return r.remove(ctx, old, obj, w.DryRun)
+	}
+	keepTimes(obj, old.Object)
+	data, err := r.encode(obj)
+	if err != nil {
+		return nil, err
+	}
+	if w.DryRun {
+		return unwritten(old.Key, obj), nil
+	}
+	if r.same(old, data) {
+		return old, r.stillNewest(ctx, old)
+	}
+	revision, err := r.Store.Put(ctx, old.Key, data, old.Revision)
+	if err != nil {
+		return nil, err
+	}
+	return r.written(old.Key, revision, obj), nil
+}
+
+// stillNewest is a conflict if the item is not what the store has.
+func (r *Registry) stillNewest(ctx context.Context, item *cache.Item) error {
+	record, err := r.Store.Get(ctx, item.Key)
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		return &storage.Conflict{}
+	case err == nil && record.Revision != item.Revision:
+		return &storage.Conflict{Current: &record}
+	}
+	return err
+}
+
+// prepareChanged makes of what a client sent what will be stored, or refuses it.
+func (r *Registry) prepareChanged(ctx context.Context, obj, old resource.Object, w Write) error {
+	if err := inNamespace(old.GetNamespace(), obj); err != nil {
+		return err
+	}
+	strategy := &r.Row.Strategy
+	if w.Subresource != nil {
+		strategy = w.Subresource.Update
+	}
+	obj.SetGeneration(old.GetGeneration())
+	r.fill(obj)
+	if err := r.admit(ctx, resource.Update, obj, old, w); err != nil {
+		return err
+	}
+	r.fill(obj)
+	if strategy.PrepareForUpdate != nil {
+		strategy.PrepareForUpdate(ctx, obj, old)
+	}
+	keep(obj, old)
+	if next, counted := spec(obj); counted && old.GetGeneration() > 0 {
+		if before, _ := spec(old); !equality.Semantic.DeepEqual(next, before) {
+			obj.SetGeneration(old.GetGeneration() + 1)
+		}
+	}
+	errs := apivalidation.ValidateObjectMetaAccessor(obj, r.Row.Namespaced, path.ValidatePathSegmentName, metadata)
+	errs = append(errs, apivalidation.ValidateObjectMetaAccessorUpdate(obj, old, metadata)...)
+	if strategy.ValidateUpdate != nil {
+		errs = append(errs, strategy.ValidateUpdate(obj, old)...)
+	}
+	if len(errs) > 0 {
+		return apierrors.NewInvalid(r.Row.GroupVersionKind.GroupKind(), obj.GetName(), errs)
+	}
+	r.warn(ctx, strategy.Warnings, obj, old)
+	return nil
+}
+
+// keep takes from the old object what no client can change.
+func keep(obj, old resource.Object) {
+	if obj.GetUID() == "" {
+		obj.SetUID(old.GetUID())
+	}
+	obj.SetResourceVersion(old.GetResourceVersion()) // it has been compared
+	obj.SetCreationTimestamp(old.GetCreationTimestamp())
+	if t := old.GetDeletionTimestamp(); t != nil {
+		obj.SetDeletionTimestamp(t)
+	}
+	if s := old.GetDeletionGracePeriodSeconds(); s != nil && obj.GetDeletionGracePeriodSeconds() == nil {
+		obj.SetDeletionGracePeriodSeconds(s)
+	}
+}
+
+// keepTimes takes back the new times of managed fields if nothing else is new.
+// Otherwise no write would ever change nothing.
+func keepTimes(obj, old resource.Object) {
+	before, now := old.GetManagedFields(), obj.GetManagedFields()
+	if len(before) != len(now) {
+		return
+	}
+	for i := range now {
+		a, b := before[i], now[i]
+		a.Time, b.Time = nil, nil
+		if !equality.Semantic.DeepEqual(a, b) {
+			return
+		}
+	}
+	obj.SetManagedFields(before)
+	if !equality.Semantic.DeepEqual(obj, old) {
+		obj.SetManagedFields(now)
+	}
+}
