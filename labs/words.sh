@@ -48,6 +48,4 @@ await_gone() {
 pid() { "$LAB" xray "$1" --pid "$2"; }
 
 # service NAME: the process id of a service, as the node's init tells it.
-service() {
-	on sed -n "s/.*\"name\":\"$1\",\"pid\":\([0-9]*\).*/\1/p" /run/groundup-init/status.json | grep .
-}
+service() { "$LAB" status --pid "$1"; }

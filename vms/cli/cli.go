@@ -34,11 +34,13 @@ and leaves nothing behind. It needs neither root nor hardware virtualization.
   vm image                      make what machines boot from (once, under a minute)
   vm run -- uname -a            run a command
   vm test ./steps/...           run the tests of packages
-  vm shell --systemd            look around in a Debian with systemd`,
+  vm shell --systemd            look around in a Debian with systemd
+  vm start, enter, cut, stop    machines that stay, for lab up --on qemu`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(imageCommand(), runCommand(), testCommand(), execCommand(), shellCommand())
+	root.AddCommand(imageCommand(), runCommand(), testCommand(), execCommand(), shellCommand(),
+		startCommand(), enterCommand(), cutCommand(), stopCommand(), holdCommand())
 	return root
 }
 

@@ -31,7 +31,7 @@ func (j *job) runNodes(cmd *cobra.Command, r repo.Repo, conf machine.Config, arg
 	done.Add(j.nodes)
 	for i := range j.nodes {
 		conf := conf
-		conf.Hostname, conf.Network = node(i+1, port)
+		conf.Hostname, conf.Network = network(i+1, port)
 		out := &prefixer{mu: &mu, w: cmd.OutOrStdout(), prefix: conf.Hostname + " | "}
 		errOut := &prefixer{mu: &mu, w: cmd.ErrOrStderr(), prefix: conf.Hostname + " | "}
 		w := worker{repo: r, conf: conf, timeout: j.timeout, progress: errOut, up: &up, done: &done}
@@ -53,7 +53,8 @@ func (j *job) runNodes(cmd *cobra.Command, r repo.Repo, conf machine.Config, arg
 	return errors.Join(errs...)
 }
 
-func node(n, port int) (name string, net *machine.Network) {
+// network is the name of machine n, and its place on the network of a port.
+func network(n, port int) (name string, net *machine.Network) {
 	return fmt.Sprintf("node-%d", n), &machine.Network{Port: port, Number: n, Address: fmt.Sprintf("10.99.0.%d/24", n)}
 }
 

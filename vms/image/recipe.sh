@@ -53,7 +53,7 @@ $as_root sh -euc '
 	cp -r root/lib/modules/* modules
 	rm -r root/boot
 	truncate -s 8G base.img
-	mke2fs -q -F -t ext4 -L root -O ^has_journal -E lazy_itable_init=1,root_owner=0:0 -d root base.img
+	mke2fs -q -F -t ext4 -L root -J size=16 -E lazy_itable_init=1,root_owner=0:0 -d root base.img
 	qemu-img convert -O qcow2 base.img base.qcow2
 	rm -r root root.tar base.img
 ' sh "$out"

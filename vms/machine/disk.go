@@ -36,6 +36,20 @@ func makeDisk(ctx context.Context, image, dir string) error {
 	return nil
 }
 
+// makeOverlay makes a disk that holds what differs from the image's, unless it is
+// there.
+func makeOverlay(ctx context.Context, disk, image string) error {
+	if _, err := os.Stat(disk); err == nil {
+		return nil
+	}
+	next := disk + ".new"
+	cmd := exec.CommandContext(ctx, "qemu-img", "create", "-q", "-f", "qcow2", "-b", image, "-F", "qcow2", next)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %s", cmd, err, out)
+	}
+	return os.Rename(next, disk)
+}
+
 // diskSize has room for the folder twice, and a gigabyte for what is made there.
 // A sparse file costs what is written.
 func diskSize(dir string) (int64, error) {

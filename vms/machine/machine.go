@@ -5,7 +5,7 @@
 //	defer m.Close()
 //	code, err := m.Run(ctx, machine.Command{Args: []string{"uname", "-r"}, Stdout: os.Stdout})
 //
-// What a machine writes is lost with it. Time limits of what runs in it are to be
+// What a machine writes is lost with it, unless Config.Disk keeps it. Time limits of what runs in it are to be
 // stretched by [Machine.Factor].
 package machine
 
@@ -40,6 +40,10 @@ type Config struct {
 	Files     string
 	Mount     string
 	Temporary bool
+
+	// Disk is a file that keeps what the machine writes, for its next boot; it is
+	// made if there is none. Empty: what the machine writes is lost with it.
+	Disk string
 
 	Network *Network  // nil: none but lo
 	Console io.Writer // what the machine says on its serial port; may be nil
@@ -135,6 +139,12 @@ func (m *Machine) qemuConfig(ctx context.Context) (qemu.Config, error) {
 	if c.Systemd {
 		q.Mode = qemu.Systemd
 	}
+	if c.Disk != "" {
+		q.Root, q.Keep = c.Disk, true
+		if err := makeOverlay(ctx, c.Disk, c.Image.Root); err != nil {
+			return q, err
+		}
+	}
 	if c.Network != nil {
 		q.Cable = &qemu.Cable{Port: c.Network.Port, MAC: fmt.Sprintf("52:54:00:67:00:%02x", c.Network.Number)}
 	}
@@ -202,6 +212,13 @@ func (m *Machine) Factor() float64 { return m.factor }
 
 // Kernel is the machine's release of Linux.
 func (m *Machine) Kernel() string { return m.kernel }
+
+// Done is closed when the machine has ended, by itself or by Close.
+func (m *Machine) Done() <-chan struct{} { return m.process.Done() }
+
+// Rebooted says, after Done, whether a machine with a Disk has ended in order to
+// boot again: the caller closes it and boots another one with the same Config.
+func (m *Machine) Rebooted() bool { return m.process.Rebooted() }
 
 // Save keeps the machine's state, so that Restore is a quick reset. Nothing may
 // run in the machine. It costs what the machine has touched of its memory.

@@ -26,11 +26,8 @@ func (m *monitor) close() { m.conn.Close() }
 func (m *monitor) human(line string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !m.ready {
-		if _, err := m.execute("qmp_capabilities", nil); err != nil {
-			return fmt.Errorf("qemu's monitor: %w", err)
-		}
-		m.ready = true
+	if err := m.negotiate(); err != nil {
+		return err
 	}
 	result, err := m.execute("human-monitor-command", map[string]string{"command-line": line})
 	if err != nil {
@@ -44,6 +41,39 @@ func (m *monitor) human(line string) error {
 		return fmt.Errorf("qemu: %s: %s", line, said)
 	}
 	return nil
+}
+
+// negotiate makes qemu take commands, and tell of events. It may be called again.
+func (m *monitor) negotiate() error {
+	if m.ready {
+		return nil
+	}
+	if _, err := m.execute("qmp_capabilities", nil); err != nil {
+		return fmt.Errorf("qemu's monitor: %w", err)
+	}
+	m.ready = true
+	return nil
+}
+
+// rebooted reads the events that nobody has read, to the end of a machine that has
+// ended, and says whether it was by a reset. qemu calls it SHUTDOWN all the same,
+// because of -no-reboot.
+func (m *monitor) rebooted() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	reset := false
+	for {
+		var event struct {
+			Event string `json:"event"`
+			Data  struct {
+				Reason string `json:"reason"`
+			} `json:"data"`
+		}
+		if err := m.dec.Decode(&event); err != nil {
+			return reset
+		}
+		reset = reset || event.Event == "SHUTDOWN" && event.Data.Reason == "guest-reset"
+	}
 }
 
 // execute sends a command and waits for its answer, past the greeting and events.

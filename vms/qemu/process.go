@@ -24,6 +24,7 @@ type Process struct {
 	cmd     *exec.Cmd
 	done    chan struct{}
 	err     error // valid when done is closed
+	reset   bool  // valid when done is closed
 }
 
 // Start starts a machine, whose console goes to console until Done. The caller
@@ -56,6 +57,15 @@ func Start(c Config, console io.Writer) (*Process, error) {
 		}
 		return nil, err
 	}
+	if c.Keep {
+		// From here on it tells of events: whoever keeps a disk may boot it again.
+		p.monitor.mu.Lock()
+		defer p.monitor.mu.Unlock()
+		if err := p.monitor.negotiate(); err != nil {
+			p.cmd.Process.Kill()
+			return nil, err
+		}
+	}
 	return p, nil
 }
 
@@ -78,6 +88,7 @@ func (p *Process) launch() error {
 			err = fmt.Errorf("%w: %s", err, text)
 		}
 		p.err = err
+		p.reset = p.monitor.rebooted()
 		p.Agent.Close()
 		p.monitor.close()
 		close(p.done)
@@ -90,6 +101,10 @@ func (p *Process) Done() <-chan struct{} { return p.done }
 
 // Err is why the process ended, after Done.
 func (p *Process) Err() error { return p.err }
+
+// Rebooted says, after Done, whether the machine has ended in order to boot again.
+// Only one whose disk is kept is asked.
+func (p *Process) Rebooted() bool { return p.reset }
 
 // Kill pulls the plug, and returns when the machine has gone. It may be called
 // again.

@@ -1,7 +1,7 @@
 // Package qemu runs one virtual machine as a child process.
 //
 // The machine has a serial console, one serial port for the agent (package
-// wire), disks whose changes are thrown away, and, if wished, one network card
+// wire), disks whose changes are thrown away unless told otherwise, and, if wished, one network card
 // on a cable that it shares with other machines of this host. None of it needs
 // root, and none of it outlives the process: sockets are pairs without a name,
 // and qemu's files for changes have been unlinked before the machine starts. When
@@ -32,6 +32,7 @@ type Config struct {
 	Kernel string
 	Initrd string
 	Root   string // qcow2, becomes /dev/vda; empty for a probe
+	Keep   bool   // what is written to Root stays there
 	Disk   string // raw, becomes /dev/vdb; may be empty
 	Mode   Mode
 	Accel  Accel
@@ -67,10 +68,10 @@ func (c Config) Args() []string {
 		"-chardev", fmt.Sprintf("socket,id=agent,fd=%d", agentFD), "-device", "virtserialport,chardev=agent,name=groundup",
 	}
 	if c.Root != "" {
-		args = append(args, drive("root", c.Root, "qcow2")...)
+		args = append(args, drive("root", c.Root, "qcow2", c.Keep)...)
 	}
 	if c.Disk != "" {
-		args = append(args, drive("disk", c.Disk, "raw")...)
+		args = append(args, drive("disk", c.Disk, "raw", false)...)
 	}
 	if c.Cable != nil {
 		args = append(args,
@@ -80,11 +81,16 @@ func (c Config) Args() []string {
 	return args
 }
 
-// drive is a disk whose changes go into a file that has no name. They are never
-// flushed: nobody reads them after the machine.
-func drive(id, file, format string) []string {
+// drive is a disk. Its changes go into a file that has no name and are never
+// flushed, since nobody reads them after the machine; or they are kept, and what
+// the machine flushes survives a power cut.
+func drive(id, file, format string, keep bool) []string {
+	changes := "snapshot=on,cache=unsafe"
+	if keep {
+		changes = "cache=writeback"
+	}
 	return []string{
-		"-drive", fmt.Sprintf("if=none,id=%s,file=%s,format=%s,snapshot=on,cache=unsafe", id, escape(file), format),
+		"-drive", fmt.Sprintf("if=none,id=%s,file=%s,format=%s,%s", id, escape(file), format, changes),
 		"-device", "virtio-blk-pci,drive=" + id,
 	}
 }

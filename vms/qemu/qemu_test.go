@@ -1,6 +1,7 @@
 package qemu
 
 import (
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -28,6 +29,8 @@ func TestArgs(t *testing.T) {
 				"-drive if=none,id=root,file=/r.qcow2,format=qcow2,snapshot=on,cache=unsafe -device virtio-blk-pci,drive=root",
 				"-drive if=none,id=disk,file=/d.img,format=raw,snapshot=on,cache=unsafe -device virtio-blk-pci,drive=disk",
 			}, nil},
+		{"or kept, and then flushed", func(c *Config) { c.Root, c.Keep = "/r.qcow2", true },
+			[]string{"-drive if=none,id=root,file=/r.qcow2,format=qcow2,cache=writeback -device virtio-blk-pci,drive=root"}, []string{"snapshot=on"}},
 		{"commas in names are not separators", func(c *Config) { c.Root, c.Name = "/a,b/r", "x,y" },
 			[]string{"-name x,,y", "if=none,id=root,file=/a,,b/r,format=qcow2,snapshot=on,cache=unsafe"}, nil},
 		{"a cable stays on the loopback interface", func(c *Config) { c.Cable = &Cable{Port: 4242, MAC: "52:54:00:67:00:01"} },
@@ -62,6 +65,27 @@ func TestRootIsTheFirstDisk(t *testing.T) {
 	args := conf.Args()
 	if r, d := slices.Index(args, "virtio-blk-pci,drive=root"), slices.Index(args, "virtio-blk-pci,drive=disk"); r < 0 || d < r {
 		t.Errorf("got root at %d and disk at %d, want root first", r, d)
+	}
+}
+
+// With -no-reboot qemu ends in both cases; the reason is in its last event.
+func TestLastEventTellsARebootFromAPowerOff(t *testing.T) {
+	for _, c := range []struct {
+		name, said string
+		want       bool
+	}{
+		{"a reboot", `{"timestamp": {}, "event": "RTC_CHANGE"}` + "\n" + `{"event": "SHUTDOWN", "data": {"guest": true, "reason": "guest-reset"}}`, true},
+		{"a power-off", `{"event": "SHUTDOWN", "data": {"guest": true, "reason": "guest-shutdown"}}`, false},
+		{"a power cut says nothing", ``, false},
+	} {
+		ours, theirs := net.Pipe()
+		go func() {
+			theirs.Write([]byte(c.said))
+			theirs.Close()
+		}()
+		if got := newMonitor(ours).rebooted(); got != c.want {
+			t.Errorf("%s: got %v, want %v", c.name, got, c.want)
+		}
 	}
 }
 

@@ -51,7 +51,7 @@ func run(cgroup string, pid int, cmd *exec.Cmd) error {
 	if err := unix.Setns(fd, all); err != nil {
 		return fmt.Errorf("enter the namespaces of process %d: %w", pid, err)
 	}
-	path, err := lookPath(cmd.Args[0])
+	path, err := LookPath(cmd.Args[0])
 	if err != nil {
 		return err
 	}
@@ -86,9 +86,9 @@ func enter(path string, argv []string) error {
 	return fmt.Errorf("%s: %w", path, syscall.Exec(path, argv, os.Environ()))
 }
 
-// lookPath is exec.LookPath with the box's search path; the caller's thread is
-// in the box already.
-func lookPath(name string) (string, error) {
+// LookPath is exec.LookPath with a node's search path; the caller's thread is
+// in the node already.
+func LookPath(name string) (string, error) {
 	if strings.Contains(name, "/") {
 		return exec.LookPath(name)
 	}

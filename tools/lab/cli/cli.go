@@ -36,9 +36,10 @@ it away without a trace.
 		SilenceErrors: true,
 	}
 	root.AddCommand(
-		buildCommand(), upCommand(), downCommand(), statusCommand(), listCommand(),
-		verifyCommand(), readCommand(), tasksCommand(), hintCommand(), solveCommand(),
-		podsCommand(), getCommand(), xrayCommand(), shellCommand(), logsCommand(), kubeconfigCommand(), doctorCommand(),
+		buildCommand(), upCommand(), downCommand(), listCommand(), readCommand(), doctorCommand(),
+		thereToo(statusCommand()), thereToo(verifyCommand()), thereToo(tasksCommand()), thereToo(hintCommand()), thereToo(solveCommand()),
+		thereToo(podsCommand()), thereToo(getCommand()), thereToo(xrayCommand()), thereToo(shellCommand()), thereToo(logsCommand()),
+		thereToo(kubeconfigCommand()),
 	)
 	return root
 }

@@ -13,12 +13,20 @@ import (
 
 func doctorCommand() *cobra.Command {
 	var asJSON bool
+	var on string
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Is this machine able? Each thing it lacks with the remedy",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			findings := doctor.Examine(cluster.Home(), built())
+			dir, err := repo()
+			if err != nil {
+				return err
+			}
+			findings, err := doctor.ExamineFor(on, dir, cluster.Home(), built())
+			if err != nil {
+				return err
+			}
 			w := cmd.OutOrStdout()
 			if asJSON {
 				e := json.NewEncoder(w)
@@ -46,6 +54,7 @@ func doctorCommand() *cobra.Command {
 			return nil
 		},
 	}
+	cmd.Flags().StringVar(&on, "on", "local", "able to run a cluster `where`: local, host, qemu, lima or vagrant")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
 	return cmd
 }

@@ -16,7 +16,8 @@ import (
 func boxEnviron() []string { return box.Environ() }
 
 func statusCommand() *cobra.Command {
-	return &cobra.Command{
+	var pid string
+	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Which step runs, on which nodes, and how its services are",
 		Args:  cobra.NoArgs,
@@ -32,6 +33,9 @@ func statusCommand() *cobra.Command {
 			if err := asRoot("looking into nodes"); err != nil {
 				return err
 			}
+			if pid != "" {
+				return printServicePID(cmd.OutOrStdout(), c, pid)
+			}
 			dir, err := repo()
 			if err != nil {
 				return err
@@ -44,6 +48,26 @@ func statusCommand() *cobra.Command {
 			return printStatus(cmd.OutOrStdout(), c)
 		},
 	}
+	cmd.Flags().StringVar(&pid, "pid", "", "print only the process id of this `service` of the first node")
+	return cmd
+}
+
+func printServicePID(w io.Writer, c *cluster.Cluster, name string) error {
+	node, err := pick(c, "")
+	if err != nil {
+		return err
+	}
+	services, err := node.Services()
+	if err != nil {
+		return err
+	}
+	for _, s := range services {
+		if s.Name == name && s.PID != 0 {
+			_, err := fmt.Fprintln(w, s.PID)
+			return err
+		}
+	}
+	return fmt.Errorf("%s runs no %s", node.Name, name)
 }
 
 func printStatus(w io.Writer, c *cluster.Cluster) error {

@@ -14,8 +14,12 @@ import (
 )
 
 func upCommand() *cobra.Command {
-	var nodes int
-	var noBuild bool
+	var (
+		nodes   int
+		noBuild bool
+		on      string
+		here    cluster.Host
+	)
 	cmd := &cobra.Command{
 		Use:   "up [STEP]",
 		Short: "Start the cluster of a step, or change the running one to it",
@@ -28,6 +32,10 @@ what is different, and after an interrupted up it finishes the work.`,
 			if err != nil {
 				return err
 			}
+			target, err := chooseTarget(on, here)
+			if err != nil {
+				return err
+			}
 			w := cmd.OutOrStdout()
 			r := newReporter(w)
 			if !noBuild {
@@ -36,12 +44,18 @@ what is different, and after an interrupted up it finishes the work.`,
 					return err
 				}
 			}
+			if target.there != nil {
+				return target.there.up(cmd.Context(), w, s, nodes, r)
+			}
 			if err := asRoot("starting nodes", "--no-build"); err != nil {
 				return err
 			}
-			return up(cmd.Context(), w, dir, s, nodes, r)
+			return up(cmd.Context(), w, dir, s, nodes, target.host, r)
 		},
 	}
+	cmd.Flags().StringVar(&on, "on", "", "`where`: local (boxes on this machine), host (this machine is the node), qemu, lima or vagrant (default: where it runs, or local)")
+	cmd.Flags().IntVar(&here.Number, "as", 1, "with --on host: which `node` of the cluster this machine is")
+	cmd.Flags().StringVar(&here.IP, "address", "", "with --on host: the `address` of the node (default: of the interface with the default route)")
 	cmd.Flags().IntVar(&nodes, "nodes", 0, "how many `nodes` (default: as many as there are, or 1)")
 	cmd.Flags().BoolVar(&noBuild, "no-build", false, "take the programs as they are in bin/")
 	return cmd
@@ -59,7 +73,7 @@ func buildIfPossible(ctx context.Context, dir string, s *step.Step, r *reporter)
 	return build(ctx, dir, s, r)
 }
 
-func up(ctx context.Context, w io.Writer, dir string, s *step.Step, nodes int, r *reporter) error {
+func up(ctx context.Context, w io.Writer, dir string, s *step.Step, nodes int, host *cluster.Host, r *reporter) error {
 	c := open()
 	c.Report = r.begin
 	if err := c.Lock(); err != nil {
@@ -72,7 +86,9 @@ func up(ctx context.Context, w io.Writer, dir string, s *step.Step, nodes int, r
 			nodes = state.Nodes
 		}
 	}
-	if err := c.Up(ctx, specOf(dir, s, nodes)); err != nil {
+	spec := specOf(dir, s, nodes)
+	spec.Host = host
+	if err := c.Up(ctx, spec); err != nil {
 		return fmt.Errorf("%w\n     `lab up` again continues, `lab down` removes what there is", err)
 	}
 	fmt.Fprintln(w)
@@ -124,6 +140,11 @@ func downCommand() *cobra.Command {
 		Short: "Remove the cluster without a trace",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if there, err := openThere(); err != nil {
+				return err
+			} else if there != nil {
+				return there.down(newReporter(cmd.OutOrStdout()))
+			}
 			if err := asRoot("removing nodes"); err != nil {
 				return err
 			}

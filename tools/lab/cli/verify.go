@@ -79,8 +79,12 @@ func checkRunner(dir string, c *cluster.Cluster) (check.Runner, error) {
 		"NODES=0", "NODE=node-1", "NODE_IP=", "STEP=",
 	}
 	if state, err := c.State(); err == nil {
-		env = append(env,
-			fmt.Sprintf("NODES=%d", state.Nodes), fmt.Sprintf("STEP=%02d", state.Step), "NODE_IP="+state.Plan.Node(1).String(), "HOST_IP="+state.Plan.Gateway().String())
+		nodes, err := c.Nodes()
+		if err != nil {
+			return check.Runner{}, err
+		}
+		env = append(env, fmt.Sprintf("NODES=%d", state.Nodes), fmt.Sprintf("STEP=%02d", state.Step),
+			"NODE="+nodes[0].Name, "NODE_IP="+nodes[0].IP, "HOST_IP="+state.Gateway())
 	}
 	return check.Runner{Library: filepath.Join(dir, "labs", "words.sh"), Env: env, Factor: slowness()}, nil
 }

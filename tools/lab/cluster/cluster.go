@@ -42,6 +42,35 @@ type State struct {
 	Nodes         int         `json:"nodes"`
 	Plan          fabric.Plan `json:"plan"`
 	ForwardWasOff bool        `json:"forwardWasOff,omitempty"`
+	Host          *Host       `json:"host,omitempty"` // nil: nodes are boxes
+}
+
+// numbers are those of the nodes that are on this machine.
+func (s State) numbers() []int {
+	if s.Host != nil {
+		return []int{s.Host.Number}
+	}
+	all := make([]int, s.Nodes)
+	for i := range all {
+		all[i] = i + 1
+	}
+	return all
+}
+
+// ip is the address of node n.
+func (s State) ip(n int) string {
+	if s.Host != nil {
+		return s.Host.IP
+	}
+	return s.Plan.Node(n).String()
+}
+
+// Gateway is this machine's address as its nodes see it.
+func (s State) Gateway() string {
+	if s.Host != nil {
+		return s.Host.IP
+	}
+	return s.Plan.Gateway().String()
 }
 
 // Home is the state directory that the environment asks for.

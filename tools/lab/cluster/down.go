@@ -5,6 +5,7 @@ import (
 	"os"
 
 	"github.com/k8s-groundup/groundup/tools/lab/fabric"
+	"github.com/k8s-groundup/groundup/tools/lab/host"
 )
 
 // Down removes the cluster: nodes, network, cgroups, and every file of the home
@@ -15,10 +16,12 @@ func (c *Cluster) Down() error {
 	if err != nil && !errors.Is(err, ErrNone) {
 		return err
 	}
-	if err := c.removeNodes(1); err != nil {
-		return err
+	if state.Host != nil || host.Claimed(c.Home) {
+		err = c.do("remove the node from this machine", func() error { return c.removeHost(state) })
+	} else if err = c.removeNodes(1); err == nil {
+		err = c.do("remove the network between the nodes", func() error { return fabric.Remove(state.ForwardWasOff) })
 	}
-	if err := c.do("remove the network between the nodes", func() error { return fabric.Remove(state.ForwardWasOff) }); err != nil {
+	if err != nil {
 		return err
 	}
 	for _, name := range []string{"bin", "images", "pki", "nodes", "cluster.json"} {

@@ -20,6 +20,7 @@ import (
 
 	"github.com/k8s-groundup/groundup/tools/lab/box"
 	"github.com/k8s-groundup/groundup/tools/lab/fabric"
+	"github.com/k8s-groundup/groundup/tools/lab/host"
 	"github.com/k8s-groundup/groundup/tools/lab/initd"
 	"github.com/k8s-groundup/groundup/tools/lab/pki"
 	"github.com/k8s-groundup/groundup/tools/lab/step"
@@ -39,10 +40,15 @@ type Node struct {
 	Cgroup string
 	PID    int    // of its init
 	Start  string // what [box.StartTime] said of the init
+	Home   string `json:",omitempty"` // set when the node is this machine, see host.go
 }
 
-// Running says whether the node's init is still the process it was.
+// Running says whether the node's init is still the process it was; of this
+// machine, whether it has services to run.
 func (n Node) Running() bool {
+	if n.Home != "" {
+		return host.NewSupervisor(n.Home).Running()
+	}
 	start, ok := box.StartTime(n.PID)
 	return ok && start == n.Start
 }
@@ -50,14 +56,25 @@ func (n Node) Running() bool {
 // Path is where the node's file is for this machine. It works while the node
 // runs, and for files in memory (/run) too.
 func (n Node) Path(inside string) string {
+	if n.Home != "" {
+		return inside
+	}
 	return filepath.Join("/proc", fmt.Sprint(n.PID), "root", inside)
 }
 
 // Run runs a command in the node, like [box.Run].
-func (n Node) Run(cmd *exec.Cmd) error { return box.Run(n.Cgroup, n.PID, cmd) }
+func (n Node) Run(cmd *exec.Cmd) error {
+	if n.Home != "" {
+		return runHere(cmd)
+	}
+	return box.Run(n.Cgroup, n.PID, cmd)
+}
 
 // Services is what the node's init says of its services.
 func (n Node) Services() ([]initd.Status, error) {
+	if n.Home != "" {
+		return host.NewSupervisor(n.Home).Services()
+	}
 	b, err := os.ReadFile(n.Path(initd.StatusFile))
 	if err != nil {
 		return nil, err
@@ -83,14 +100,15 @@ func (c *Cluster) Nodes() ([]Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	nodes := make([]Node, s.Nodes)
-	for i := range nodes {
-		nodes[i], err = c.Node(i + 1)
+	var nodes []Node
+	for _, n := range s.numbers() {
+		node, err := c.Node(n)
 		if errors.Is(err, fs.ErrNotExist) {
-			nodes[i] = Node{Name: NodeName(i + 1), IP: s.Plan.Node(i + 1).String()}
+			node = Node{Name: NodeName(n), IP: s.ip(n)}
 		} else if err != nil {
 			return nil, err
 		}
+		nodes = append(nodes, node)
 	}
 	return nodes, nil
 }
@@ -116,7 +134,7 @@ func (c *Cluster) cgroup(n int) string { return c.CgroupParent() + "/" + NodeNam
 // its images imported, its services running, and ready.
 func (c *Cluster) bootNode(ctx context.Context, spec Spec, state State, authority *pki.Authority, n int) error {
 	info := step.Node{
-		Name: NodeName(n), IP: state.Plan.Node(n).String(), Gateway: state.Plan.Gateway().String(),
+		Name: NodeName(n), IP: state.ip(n), Gateway: state.Gateway(),
 		PodCIDR: state.Plan.PodCIDR(n).String(), First: n == 1,
 	}
 	root := c.nodePath(n, "root")
@@ -134,7 +152,11 @@ func (c *Cluster) bootNode(ctx context.Context, spec Spec, state State, authorit
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if !node.Running() {
+	if state.Host != nil {
+		if node, err = c.thisMachine(state); err != nil {
+			return err
+		}
+	} else if !node.Running() {
 		if err := c.do("power on "+info.Name, func() error { node, err = c.powerOn(state, n); return err }); err != nil {
 			return err
 		}
@@ -148,15 +170,30 @@ func (c *Cluster) bootNode(ctx context.Context, spec Spec, state State, authorit
 			return err
 		}
 		// Only now: a kubelet that finds its images missing goes to fetch them.
-		if err := replaceFile(c.nodePath(n, "root", initd.ServicesFile), services, 0o644); err != nil {
+		if err := c.serve(node, n, services); err != nil {
 			return err
-		}
-		// An init that is still booting ignores this, and reads the file anyway.
-		if err := unix.Kill(node.PID, unix.SIGHUP); err != nil {
-			return fmt.Errorf("tell init: %w", err)
 		}
 		return c.waitReady(ctx, spec, node, info)
 	})
+}
+
+// serve makes services what the node's init runs.
+func (c *Cluster) serve(node Node, n int, services []initd.Service) error {
+	if node.Home != "" {
+		return host.NewSupervisor(node.Home).Apply(services)
+	}
+	b, err := json.MarshalIndent(services, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := replaceFile(c.nodePath(n, "root", initd.ServicesFile), b, 0o644); err != nil {
+		return err
+	}
+	// An init that is still booting ignores this, and reads the file anyway.
+	if err := unix.Kill(node.PID, unix.SIGHUP); err != nil {
+		return fmt.Errorf("tell init: %w", err)
+	}
+	return nil
 }
 
 // powerOn boots the node's box.
@@ -209,9 +246,11 @@ func (c *Cluster) writeFiles(spec Spec, state State, n int, info step.Node, auth
 		return nil, err
 	}
 	files["/etc/kubernetes/pki/ca.crt"] = ca
-	files["/etc/hosts"] = hosts(state)
-	if files["/etc/resolv.conf"], err = resolvConf(); err != nil {
-		return nil, err
+	if state.Host == nil { // this machine has its own
+		files["/etc/hosts"] = hosts(state)
+		if files["/etc/resolv.conf"], err = resolvConf(); err != nil {
+			return nil, err
+		}
 	}
 	root := c.nodePath(n, "root")
 	// Also where no manifest is: a learner who writes one finds the directory.
@@ -273,11 +312,11 @@ func resolvConf() ([]byte, error) {
 	return []byte("# this machine has no name server that a node could reach\n"), nil
 }
 
-// services is what the node's init is to run, as it reads it. A service's version is the hash of
+// services is what the node's init is to run. A service's version is the hash of
 // its program and of the files in /etc/kubernetes, so one that was rebuilt or
 // configured anew is a changed service, and init restarts it. Manifests do not
 // count: the kubelet watches those.
-func (c *Cluster) services(spec Spec, info step.Node, files map[string][]byte) ([]byte, error) {
+func (c *Cluster) services(spec Spec, info step.Node, files map[string][]byte) ([]initd.Service, error) {
 	config := sha256.New()
 	for _, path := range slices.Sorted(maps.Keys(files)) {
 		if strings.HasPrefix(path, "/etc/kubernetes/") && !strings.HasPrefix(path, "/etc/kubernetes/manifests/") {
@@ -302,7 +341,7 @@ func (c *Cluster) services(spec Spec, info step.Node, files map[string][]byte) (
 		svc.Version = hex.EncodeToString(sum[:6])
 		all = append(all, svc)
 	}
-	return json.MarshalIndent(all, "", "  ")
+	return all, nil
 }
 
 // importImages puts the step's images into the node's image store. An archive

@@ -18,6 +18,7 @@ type Spec struct {
 	Nodes    int
 	Binaries string // folder of the built programs of this step
 	Images   string // folder of the image archives
+	Host     *Host  // nil: nodes are boxes
 }
 
 // MaxNodes is how many nodes have an address.
@@ -31,6 +32,12 @@ func (c *Cluster) Up(ctx context.Context, spec Spec) error {
 		return fmt.Errorf("a cluster has 1 to %d nodes, not %d", MaxNodes, spec.Nodes)
 	}
 	old, err := c.State()
+	if err == nil && (old.Host != nil) != (spec.Host != nil) {
+		return errors.New("a cluster of another kind is up: `lab down` removes it")
+	}
+	if spec.Host != nil {
+		return c.upHost(ctx, spec, old, err)
+	}
 	switch {
 	case errors.Is(err, ErrNone):
 		if old.Plan, err = fabric.Choose(); err != nil {

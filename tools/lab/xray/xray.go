@@ -51,11 +51,15 @@ func Pod(nodeInit int, pod corev1.Pod) ([]Fact, error) {
 	if err != nil {
 		return nil, err
 	}
+	depth, err := depth(nodeInit)
+	if err != nil {
+		return nil, err
+	}
 	containers := containerNames(pod)
 	var first *process
 	var rows []Fact
 	for _, leaf := range leaves {
-		procs, err := processes(leaf)
+		procs, err := processes(leaf, depth)
 		if err != nil {
 			return nil, err
 		}
@@ -144,7 +148,18 @@ func leaves(groups []string) ([]string, error) {
 	return all, nil
 }
 
-func processes(cgroup string) ([]process, error) {
+// depth is how many PID namespaces the node's own is below ours: one for a box,
+// none when the node is this machine.
+func depth(nodeInit int) (int, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", nodeInit))
+	if err != nil {
+		return 0, err
+	}
+	_, ids := parseStatus(string(status))
+	return len(ids) - 1, nil
+}
+
+func processes(cgroup string, depth int) ([]process, error) {
 	b, err := os.ReadFile(filepath.Join(cgroup, "cgroup.procs"))
 	if err != nil {
 		return nil, err
@@ -163,31 +178,31 @@ func processes(cgroup string) ([]process, error) {
 		} else if err != nil {
 			return nil, err
 		}
-		all = append(all, parseStatus(string(status)))
+		comm, ids := parseStatus(string(status))
+		if len(ids) <= depth {
+			return nil, fmt.Errorf("process %d is not of this node", pid)
+		}
+		all = append(all, process{host: ids[0], node: ids[depth], pod: ids[len(ids)-1], comm: comm})
 	}
 	return all, nil
 }
 
-// parseStatus reads proc_pid_status(5).
-func parseStatus(status string) process {
-	var p process
+// parseStatus reads of a proc_pid_status(5) the name, and the process's id in every
+// PID namespace from ours inwards.
+func parseStatus(status string) (comm string, ids []int) {
 	for line := range strings.Lines(status) {
 		key, value, _ := strings.Cut(line, ":")
 		switch key {
 		case "Name":
-			p.comm = strings.TrimSpace(value)
+			comm = strings.TrimSpace(value)
 		case "NSpid":
-			var ids []int
 			for f := range strings.FieldsSeq(value) {
 				id, _ := strconv.Atoi(f)
 				ids = append(ids, id)
 			}
-			if len(ids) > 0 {
-				p.host, p.node, p.pod = ids[0], ids[min(1, len(ids)-1)], ids[len(ids)-1]
-			}
 		}
 	}
-	return p
+	return comm, ids
 }
 
 // limits are the cgroup files worth showing, of v1 and of v2.

@@ -14,7 +14,7 @@ const (
 	rootDisk = "/dev/vda"
 	newRoot  = "/root"
 	// The way to us after the RAM disk has gone: /run goes along.
-	keep = "/run/groundup-init"
+	keep = "/run/groundup-vm-init"
 )
 
 // enterRoot loads the modules, mounts the root disk and makes it the root, with

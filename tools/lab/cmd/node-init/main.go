@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"github.com/k8s-groundup/groundup/tools/lab/initd"
+	"golang.org/x/sys/unix"
 )
 
 func main() {
@@ -18,7 +19,13 @@ func main() {
 }
 
 func run(log *slog.Logger) error {
-	if err := initd.OwnCgroup("/sys/fs/cgroup"); err != nil {
+	if os.Getpid() != 1 {
+		// This machine has another init (package host): what a service leaves behind
+		// is still ours to reap.
+		if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+			return fmt.Errorf("become a reaper: %w", err)
+		}
+	} else if err := initd.OwnCgroup("/sys/fs/cgroup"); err != nil {
 		return err
 	}
 	i := initd.Init{Services: initd.ServicesFile, Status: initd.StatusFile, Logs: initd.LogDir, Log: log}

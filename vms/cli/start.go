@@ -1,0 +1,300 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/k8s-groundup/groundup/vms/machine"
+	"github.com/k8s-groundup/groundup/vms/repo"
+)
+
+// A fleet is a folder of machines that stay: node-1, node-2 … on one network, each
+// held by a process in the background (hold.go). Their disks survive a reboot, and
+// a power cut.
+type fleet struct {
+	options
+	dir   string
+	nodes int
+}
+
+// files of a machine in its folder
+const (
+	diskFile    = "root.qcow2"
+	consoleFile = "console.log"
+	holderFile  = "holder.log"
+	pidFile     = "pid"
+	socketFile  = "vm.sock"
+	pushedFile  = "pushed" // its time is that of the newest file in the machine
+)
+
+const portFile = "port" // of the network, in the fleet's folder
+
+func (f *fleet) register(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.dir, "state", "", "the `folder` of the machines")
+	_ = cmd.MarkFlagRequired("state") // it is defined above
+}
+
+func (f *fleet) machine(n int) string { return filepath.Join(f.dir, fmt.Sprintf("node-%d", n)) }
+
+func startCommand() *cobra.Command {
+	var f fleet
+	cmd := &cobra.Command{
+		Use:   "start --state DIR [flags]",
+		Short: "Start machines that stay, with the repository in each",
+		Long: `start boots machines node-1, node-2 … on one network, as processes of yours in the
+background. What they write stays, over reboots and power cuts, until vm stop. A
+machine that runs already gets the files of the repository that have changed.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return f.start(cmd) },
+	}
+	f.register(cmd)
+	f.options.register(cmd)
+	cmd.Flags().IntVar(&f.nodes, "nodes", 1, "how many")
+	return cmd
+}
+
+func (f *fleet) start(cmd *cobra.Command) error {
+	if err := f.check(); err != nil {
+		return err
+	}
+	if f.nodes < 1 || f.nodes > 99 {
+		return fmt.Errorf("--nodes %d: want 1 to 99", f.nodes)
+	}
+	r, err := repo.Find()
+	if err != nil {
+		return err
+	}
+	// Here, so that what goes wrong is said at once, and to who waits.
+	if _, err := f.prepare(cmd.Context(), r, cmd.ErrOrStderr()); err != nil {
+		return err
+	}
+	if f.dir, err = filepath.Abs(f.dir); err != nil {
+		return err
+	}
+	port, err := f.port()
+	if err != nil {
+		return err
+	}
+	for n := 1; n <= f.nodes; n++ {
+		if err := f.startOne(cmd.Context(), r, n, port); err != nil {
+			return fmt.Errorf("node-%d: %w", n, err)
+		}
+	}
+	return nil
+}
+
+// port is that of the machines' network, chosen once.
+func (f *fleet) port() (int, error) {
+	path := filepath.Join(f.dir, portFile)
+	if b, err := os.ReadFile(path); err == nil {
+		return strconv.Atoi(strings.TrimSpace(string(b)))
+	}
+	if err := os.MkdirAll(f.dir, 0o755); err != nil {
+		return 0, err
+	}
+	port, err := freePort()
+	if err != nil {
+		return 0, err
+	}
+	return port, os.WriteFile(path, []byte(strconv.Itoa(port)), 0o644)
+}
+
+// startOne starts the holder of machine n and waits until the machine takes
+// commands, unless it does already: then it gets what has changed.
+func (f *fleet) startOne(ctx context.Context, r repo.Repo, n, port int) error {
+	dir := f.machine(n)
+	if conn, err := dialHolder(dir); err == nil {
+		conn.Close()
+		return push(ctx, r, dir)
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	now := time.Now()
+	holder, err := f.hold(r, n, port)
+	if err != nil {
+		return err
+	}
+	if err := awaitHolder(ctx, dir, holder); err != nil {
+		return errors.Join(err, stopHolder(dir))
+	}
+	return touch(filepath.Join(dir, pushedFile), now)
+}
+
+// hold starts a process that outlives this one, in a session of its own.
+func (f *fleet) hold(r repo.Repo, n, port int) (*exec.Cmd, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	log, err := os.Create(filepath.Join(f.machine(n), holderFile))
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	cmd := exec.Command(self, "hold", "--state", f.dir, "--node", fmt.Sprint(n), "--port", fmt.Sprint(port),
+		"--memory", fmt.Sprint(f.memory), "--cpus", fmt.Sprint(f.cpus), "--accel", f.accel)
+	cmd.Dir = r.Dir
+	cmd.Env = append(os.Environ(), "GROUNDUP_REPO="+r.Dir)
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &unix.SysProcAttr{Setsid: true}
+	return cmd, cmd.Start()
+}
+
+// awaitHolder polls until the machine takes commands or its holder has ended.
+func awaitHolder(ctx context.Context, dir string, holder *exec.Cmd) error {
+	ended := make(chan error, 1)
+	go func() { ended <- holder.Wait() }()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case err := <-ended:
+			said, readErr := os.ReadFile(filepath.Join(dir, holderFile))
+			return errors.Join(fmt.Errorf("it did not start: %w\n%s", err, said), readErr)
+		case <-tick.C:
+			if conn, err := dialHolder(dir); err == nil {
+				return conn.Close()
+			}
+		}
+	}
+}
+
+func stopCommand() *cobra.Command {
+	var f fleet
+	cmd := &cobra.Command{
+		Use:   "stop --state DIR",
+		Short: "End machines that vm start has started, and remove all that they have written",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			dirs, err := filepath.Glob(filepath.Join(f.dir, "node-*"))
+			if err != nil {
+				return err
+			}
+			for _, dir := range dirs {
+				if err := stopHolder(dir); err != nil {
+					return err
+				}
+			}
+			return os.RemoveAll(f.dir)
+		},
+	}
+	f.register(cmd)
+	return cmd
+}
+
+func cutCommand() *cobra.Command {
+	var f fleet
+	cmd := &cobra.Command{
+		Use:   "cut --state DIR NODE",
+		Short: "Cut the power of a machine; vm start boots it again from its disk",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return stopHolder(filepath.Join(f.dir, args[0]))
+		},
+	}
+	f.register(cmd)
+	return cmd
+}
+
+// stopHolder kills a machine's holder, and the kernel the machine with it. It
+// succeeds when there is none.
+func stopHolder(dir string) error {
+	pid, err := holderPid(dir)
+	if err != nil || pid == 0 {
+		return err
+	}
+	fd, err := unix.PidfdOpen(pid, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	// Between the reading of the file and this line the number may have found
+	// another owner; whoever holds the lock still is ours.
+	if now, err := holderPid(dir); err != nil || now != pid {
+		return err
+	}
+	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("kill process %d: %w", pid, err)
+	}
+	return awaitGone(dir)
+}
+
+// awaitGone waits until holder and qemu have let go of the machine's lock, which
+// both have open.
+func awaitGone(dir string) error {
+	f, err := os.Open(filepath.Join(dir, pidFile))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for {
+		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+}
+
+// holderPid is the process that holds the machine, 0 when none does: the lock on
+// the file says whether its number means anything.
+func holderPid(dir string) (int, error) {
+	f, err := os.Open(filepath.Join(dir, pidFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return 0, nil
+	} else if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if err == nil {
+		return 0, nil
+	} else if !errors.Is(err, unix.EWOULDBLOCK) {
+		return 0, err
+	}
+	b, err := io.ReadAll(f)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(strings.TrimSpace(string(b)))
+}
+
+func touch(path string, at time.Time) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), os.Chtimes(path, at, at))
+}
+
+// push brings the files that have changed since the last time into a machine.
+func push(ctx context.Context, r repo.Repo, dir string) error {
+	since, err := os.Stat(filepath.Join(dir, pushedFile))
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	pr, pw := io.Pipe()
+	go func() { pw.CloseWithError(r.Newer(since.ModTime(), pw)) }()
+	defer pr.Close()
+	var out strings.Builder
+	err = enter(ctx, dir, machine.Command{Args: []string{"tar", "-x", "--unlink-first", "-C", r.Dir}, Stdin: pr, Stdout: &out, Stderr: &out})
+	if err != nil {
+		return fmt.Errorf("bring the repository over: %w\n%s", err, out.String())
+	}
+	return touch(filepath.Join(dir, pushedFile), now)
+}
