@@ -1,0 +1,193 @@
+package openapi
+
+import (
+	"cmp"
+	"net/http"
+	"reflect"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/kube-openapi/pkg/validation/spec"
+
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
+)
+
+var (
+	encodings = []string{"application/json", runtime.ContentTypeYAML, runtime.ContentTypeProtobuf}
+	streams   = append(slices.Clone(encodings), "application/json;stream=watch", "application/vnd.kubernetes.protobuf;stream=watch")
+	patches   = []string{"application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json", "application/apply-patch+yaml"}
+)
+
+// describe adds the paths of a row, and the definitions of all that is sent and
+// received there.
+func (s *schemas) describe(r *resource.Resource, paths map[string]spec.PathItem) {
+	w := &writer{schemas: s, row: r, kind: r.GroupVersionKind}
+	base := groupPath(r.GroupVersion())
+	collection := base + "/" + r.Name
+	if r.Namespaced {
+		if w.has("list") {
+			w.add(paths, collection, spec.PathItemProps{Get: w.list()})
+		}
+		collection = base + "/namespaces/{namespace}/" + r.Name
+		w.place = append(w.place, inPath("namespace", "object name and auth scope, such as for teams and projects"))
+	}
+	w.add(paths, collection, w.collection())
+	w.place = append(w.place, inPath("name", "name of the "+r.Kind))
+	w.add(paths, collection+"/{name}", w.item())
+	for i := range r.Subresources {
+		if sub := &r.Subresources[i]; sub.Name != "" {
+			w.add(paths, collection+"/{name}/"+sub.Name, w.subresource(sub))
+		}
+	}
+}
+
+// A writer writes the operations of one row.
+type writer struct {
+	*schemas
+	row   *resource.Resource
+	kind  schema.GroupVersionKind
+	place []spec.Parameter // that lead to the path
+}
+
+func (w *writer) has(verb string) bool { return !slices.Contains(w.row.Without, verb) }
+
+func article(kind string) string {
+	if strings.ContainsAny(kind[:1], "AEIOU") {
+		return "an " + kind
+	}
+	return "a " + kind
+}
+
+// add adds a path, if anything can be done there.
+func (w *writer) add(paths map[string]spec.PathItem, path string, item spec.PathItemProps) {
+	if item.Get == nil && item.Post == nil && item.Put == nil && item.Patch == nil && item.Delete == nil {
+		return
+	}
+	item.Parameters = append(slices.Clone(w.place), query("pretty", "string", "If 'true', then the output is pretty printed."))
+	paths[path] = spec.PathItem{PathItemProps: item}
+}
+
+// whole is the object itself, as it is sent and returned.
+func (w *writer) whole() spec.Schema { return w.of(reflect.TypeOf(w.row.New())) }
+
+func (w *writer) collection() (item spec.PathItemProps) {
+	if w.has("list") {
+		item.Get = w.list()
+	}
+	if w.has("create") {
+		item.Post = w.operation("post", "create "+article(w.kind.Kind), w.whole(), writeOptions()...)
+		w.send(item.Post, encodings, w.whole())
+	}
+	if w.has("deletecollection") {
+		status := w.of(reflect.TypeFor[metav1.Status]())
+		item.Delete = w.operation("deletecollection", "delete collection of "+w.kind.Kind, status, append(slices.Clone(listOptions()), deleteOptions()...)...)
+		w.send(item.Delete, encodings, w.of(reflect.TypeFor[metav1.DeleteOptions]()))
+	}
+	return item
+}
+
+func (w *writer) list() *spec.Operation {
+	o := w.operation("list", "list or watch objects of kind "+w.kind.Kind, w.of(reflect.TypeOf(w.row.NewList())), listOptions()...)
+	o.Produces = streams
+	return o
+}
+
+func (w *writer) item() (item spec.PathItemProps) {
+	if w.has("get") {
+		item.Get = w.operation("get", "read the specified "+w.kind.Kind, w.whole())
+	}
+	if w.has("update") {
+		item.Put = w.operation("put", "replace the specified "+w.kind.Kind, w.whole(), writeOptions()...)
+		w.send(item.Put, encodings, w.whole())
+	}
+	if w.has("patch") {
+		item.Patch = w.patch("the specified " + w.kind.Kind)
+	}
+	if w.has("delete") {
+		item.Delete = w.operation("delete", "delete "+article(w.kind.Kind), w.of(reflect.TypeFor[metav1.Status]()), deleteOptions()...)
+		w.send(item.Delete, encodings, w.of(reflect.TypeFor[metav1.DeleteOptions]()))
+	}
+	return item
+}
+
+func (w *writer) patch(what string) *spec.Operation {
+	force := query("force", "boolean", "Force is going to \"force\" Apply requests. It means user will re-acquire conflicting fields owned by other people.")
+	o := w.operation("patch", "partially update "+what, w.whole(), append(slices.Clone(writeOptions()), force)...)
+	w.send(o, patches, w.of(reflect.TypeFor[metav1.Patch]()))
+	return o
+}
+
+// subresource describes the three kinds that there are.
+func (w *writer) subresource(sub *resource.Subresource) (item spec.PathItemProps) {
+	of := *w
+	if sub.Kind != "" {
+		of.kind = sub.GroupVersionKind
+	}
+	what := sub.Name + " of the specified " + w.kind.Kind
+	switch {
+	case sub.Update != nil:
+		item.Get = of.operation("get", "read "+what, w.whole())
+		item.Put = of.operation("put", "replace "+what, w.whole(), writeOptions()...)
+		of.send(item.Put, encodings, w.whole())
+		item.Patch = of.patch(what)
+	case sub.Create != nil:
+		body := w.of(reflect.TypeOf(sub.New()))
+		item.Post = of.operation("post", "create "+what, body, writeOptions()...)
+		of.send(item.Post, encodings, body)
+	default:
+		connect(&of, &item, sub.ConnectMethods, what)
+	}
+	return item
+}
+
+func connect(w *writer, item *spec.PathItemProps, methods []string, what string) {
+	if len(methods) == 0 {
+		methods = []string{http.MethodGet}
+	}
+	for _, method := range methods {
+		o := w.operation("connect", "connect "+method+" requests to "+what, plain("string", ""))
+		o.Produces = []string{"*/*"}
+		switch method {
+		case http.MethodGet:
+			item.Get = o
+		case http.MethodPost:
+			item.Post = o
+		case http.MethodPut:
+			item.Put = o
+		case http.MethodDelete:
+			item.Delete = o
+		case http.MethodPatch:
+			item.Patch = o
+		}
+	}
+}
+
+func (w *writer) operation(action, description string, result spec.Schema, parameters ...spec.Parameter) *spec.Operation {
+	gv := w.row.GroupVersion()
+	group, _, _ := strings.Cut(cmp.Or(gv.Group, "core"), ".")
+	return &spec.Operation{
+		VendorExtensible: spec.VendorExtensible{Extensions: spec.Extensions{
+			extensionAction: action,
+			extensionKind:   kindExtension(w.kind),
+		}},
+		OperationProps: spec.OperationProps{
+			Description: description,
+			Tags:        []string{group + "_" + gv.Version},
+			Produces:    encodings,
+			Parameters:  parameters,
+			Responses: &spec.Responses{ResponsesProps: spec.ResponsesProps{StatusCodeResponses: map[int]spec.Response{
+				http.StatusOK:           {ResponseProps: spec.ResponseProps{Description: "OK", Schema: &result}},
+				http.StatusUnauthorized: {ResponseProps: spec.ResponseProps{Description: "Unauthorized"}},
+			}}},
+		},
+	}
+}
+
+// send adds the body of a request.
+func (w *writer) send(o *spec.Operation, types []string, body spec.Schema) {
+	o.Consumes = types
+	o.Parameters = append([]spec.Parameter{{ParamProps: spec.ParamProps{Name: "body", In: "body", Schema: &body}}}, o.Parameters...)
+}
