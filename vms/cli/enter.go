@@ -26,6 +26,9 @@ func enterCommand() *cobra.Command {
 		Args:  cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			argv := args[1:]
+			if len(argv) > 0 && argv[0] == "--" {
+				argv = argv[1:]
+			}
 			if len(argv) == 0 {
 				argv = []string{"bash", "-l"}
 			}

@@ -244,4 +244,3 @@ func (t *there) forward(cmd *cobra.Command, line []string) error {
 	}
 	return nil
 }
-
