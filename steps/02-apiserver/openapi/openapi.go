@@ -67,7 +67,10 @@ func (d *Documents) Groups() []schema.GroupVersion {
 }
 
 // V2 builds the one document of version 2.
-func (d *Documents) V2() *spec.Swagger { return d.swagger(d.rows) }
+func (d *Documents) V2() *spec.Swagger {
+	doc, _ := d.swagger(d.rows)
+	return doc
+}
 
 // V3 builds the document of a group, with all types that its kinds are made of.
 func (d *Documents) V3(gv schema.GroupVersion) *spec3.OpenAPI {
@@ -77,28 +80,26 @@ func (d *Documents) V3(gv schema.GroupVersion) *spec3.OpenAPI {
 			rows = append(rows, r)
 		}
 	}
-	doc := openapiconv.ConvertV2ToV3(d.swagger(rows))
-	for _, s := range doc.Components.Schemas {
-		upgrade(s)
+	v2, oneOf := d.swagger(rows)
+	doc := openapiconv.ConvertV2ToV3(v2)
+	for name, types := range oneOf {
+		alternatives(doc.Components.Schemas[name], types)
 	}
 	return doc
 }
 
-// upgrade says what version 2 has no words for.
-func upgrade(s *spec.Schema) {
-	types, ok := s.Extensions[oneOfTypes].([]string)
-	if !ok {
-		return
-	}
-	delete(s.Extensions, oneOfTypes)
+// alternatives says what version 2 has no words for.
+func alternatives(s *spec.Schema, types []string) {
 	s.Type = nil
 	for _, t := range types {
 		s.OneOf = append(s.OneOf, spec.Schema{SchemaProps: spec.SchemaProps{Type: spec.StringOrArray{t}}})
 	}
 }
 
-func (d *Documents) swagger(rows []resource.Resource) *spec.Swagger {
-	s := &schemas{kinds: d.kinds(), definitions: spec.Definitions{}}
+// swagger describes rows, and returns beside the document the definitions whose values are of
+// one of several types.
+func (d *Documents) swagger(rows []resource.Resource) (doc *spec.Swagger, oneOf map[string][]string) {
+	s := &schemas{kinds: d.kinds(), definitions: spec.Definitions{}, oneOf: map[string][]string{}}
 	paths := &spec.Paths{Paths: map[string]spec.PathItem{}}
 	for i := range rows {
 		s.describe(&rows[i], paths.Paths)
@@ -108,21 +109,14 @@ func (d *Documents) swagger(rows []resource.Resource) *spec.Swagger {
 		Info:        &spec.Info{InfoProps: spec.InfoProps{Title: "Kubernetes", Version: d.version}},
 		Paths:       paths,
 		Definitions: s.definitions,
-	}}
+	}}, s.oneOf
 }
 
 // Handler serves /openapi/v2, /openapi/v3 and /openapi/v3/GROUP, as JSON or
 // protobuf, with entity tags. A document is built once, at its first request.
 func (d *Documents) Handler() http.Handler {
 	mux := http.NewServeMux()
-	v2 := handler.NewOpenAPIServiceLazy(once(func() *spec.Swagger {
-		doc := d.V2()
-		for name, s := range doc.Definitions {
-			delete(s.Extensions, oneOfTypes)
-			doc.Definitions[name] = s
-		}
-		return doc
-	}))
+	v2 := handler.NewOpenAPIServiceLazy(once(d.V2))
 	v2.RegisterOpenAPIVersionedService("/openapi/v2", mux)
 
 	v3 := handler3.NewOpenAPIService()

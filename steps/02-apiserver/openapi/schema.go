@@ -20,8 +20,6 @@ const (
 	extensionListType = "x-kubernetes-list-type"
 	extensionListKeys = "x-kubernetes-list-map-keys"
 	extensionMapType  = "x-kubernetes-map-type"
-
-	oneOfTypes = "oneOf" // our own note of what V3 can say; it is in no document
 )
 
 // What a type may say of itself. Those of the API do.
@@ -45,6 +43,7 @@ func as[T any](t reflect.Type) (T, bool) {
 type schemas struct {
 	kinds       map[string]kinds
 	definitions spec.Definitions
+	oneOf       map[string][]string // by definition: the types that a value may have, if several
 }
 
 // kindsOfTypes finds out what the scheme's types are called.
@@ -144,7 +143,7 @@ func (s *schemas) define(t reflect.Type, name string) spec.Schema {
 		out.Description = d.SwaggerDoc()[""]
 	}
 	if n, ok := as[several](t); ok {
-		out.AddExtension(oneOfTypes, n.OpenAPIV3OneOfTypes())
+		s.oneOf[name] = n.OpenAPIV3OneOfTypes()
 	}
 	if atomicTypes[name] {
 		out.AddExtension(extensionMapType, "atomic")
