@@ -3,7 +3,6 @@ module github.com/k8s-groundup/groundup/steps/02-apiserver
 go 1.26.0
 
 require (
-	github.com/k8s-groundup/groundup/steps/00-container v0.0.0
 	github.com/k8s-groundup/groundup/steps/01-kubelet v0.0.0
 	k8s.io/api v0.37.1
 	k8s.io/apimachinery v0.37.1
@@ -107,6 +106,7 @@ require (
 	sigs.k8s.io/randfill v1.0.0 // indirect
 	sigs.k8s.io/structured-merge-diff/v6 v6.4.2 // indirect
 	sigs.k8s.io/yaml v1.6.0 // indirect
+	github.com/k8s-groundup/groundup/steps/00-container v0.0.0 // indirect
 )
 
 replace (

@@ -4,11 +4,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
@@ -52,16 +52,25 @@ func ComponentTag(binary string) (string, error) {
 	return fmt.Sprintf("groundup.local/%s:%s", filepath.Base(binary), hex.EncodeToString(sum.Sum(nil)[:6])), nil
 }
 
-// Components writes Out/NAME.tar for each program. An archive that was made of
-// the same program is left as it is.
+// Components writes Out/NAME.tar for each program, and the image's name into
+// Out/NAME.ref. An archive that was made of the same program is left as it is.
 func (b *Builder) Components(ctx context.Context, binaries []string) error {
-	var errs []error
 	for _, binary := range binaries {
 		r, err := Component(binary)
-		if err == nil {
-			_, _, err = b.Write(ctx, r)
+		if err != nil {
+			return err
 		}
-		errs = append(errs, err)
+		archive, _, err := b.Write(ctx, r)
+		if err != nil {
+			return err
+		}
+		ref := strings.TrimSuffix(archive, ".tar") + ".ref"
+		if have, err := os.ReadFile(ref); err == nil && string(have) == r.Tags[0]+"\n" {
+			continue
+		}
+		if err := os.WriteFile(ref, []byte(r.Tags[0]+"\n"), 0o644); err != nil {
+			return err
+		}
 	}
-	return errors.Join(errs...)
+	return nil
 }

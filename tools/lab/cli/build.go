@@ -104,8 +104,31 @@ func build(ctx context.Context, repo string, s *step.Step, r *reporter) error {
 	}); err != nil {
 		return err
 	}
-	return r.do("build the images "+strings.Join(s.Images, ", "), func() error {
+	if err := r.do("build the images "+strings.Join(s.Images, ", "), func() error {
 		return run(ctx, repo, nil, append([]string{"bin/images", "build", "-o", rel(repo, imageDir(repo))}, s.Images...)...)
+	}); err != nil {
+		return err
+	}
+	return buildControlPlane(ctx, repo, s, r)
+}
+
+// buildControlPlane makes the images of the step's components, from its
+// programs, and the clients that come with an API server.
+func buildControlPlane(ctx context.Context, repo string, s *step.Step, r *reporter) error {
+	if !s.ControlPlane {
+		return nil
+	}
+	if err := r.do("build the images "+strings.Join(s.Components, ", "), func() error {
+		argv := []string{"bin/images", "component", "-o", rel(repo, binDir(repo, s))}
+		for _, name := range s.Components {
+			argv = append(argv, rel(repo, filepath.Join(binDir(repo, s), name)))
+		}
+		return run(ctx, repo, nil, argv...)
+	}); err != nil {
+		return err
+	}
+	return r.do("build "+strings.Join(cluster.Clients, ", ")+" (the first time takes minutes)", func() error {
+		return run(ctx, repo, nil, "tools/clients/build.sh", "bin")
 	})
 }
 

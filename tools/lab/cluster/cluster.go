@@ -7,6 +7,7 @@
 package cluster
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -153,6 +154,14 @@ func replaceFile(path string, content []byte, mode fs.FileMode) error {
 		return err
 	}
 	return os.Rename(f.Name(), path)
+}
+
+// replaceChanged is replaceFile for a file that may be so already.
+func replaceChanged(path string, content []byte, mode fs.FileMode) error {
+	if have, err := os.ReadFile(path); err == nil && bytes.Equal(have, content) {
+		return nil
+	}
+	return replaceFile(path, content, mode)
 }
 
 // do runs one part of the work under its name.

@@ -10,10 +10,10 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/pki"
 	"github.com/k8s-groundup/groundup/tools/lab/box"
 	"github.com/k8s-groundup/groundup/tools/lab/fabric"
 	"github.com/k8s-groundup/groundup/tools/lab/host"
-	"github.com/k8s-groundup/groundup/tools/lab/pki"
 )
 
 // A Host is the node that this machine itself is.

@@ -18,11 +18,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/pki"
 	"github.com/k8s-groundup/groundup/tools/lab/box"
 	"github.com/k8s-groundup/groundup/tools/lab/fabric"
 	"github.com/k8s-groundup/groundup/tools/lab/host"
 	"github.com/k8s-groundup/groundup/tools/lab/initd"
-	"github.com/k8s-groundup/groundup/tools/lab/pki"
 	"github.com/k8s-groundup/groundup/tools/lab/step"
 	"golang.org/x/sys/unix"
 )
@@ -133,9 +133,9 @@ func (c *Cluster) cgroup(n int) string { return c.CgroupParent() + "/" + NodeNam
 // bootNode brings node n to what the spec says: powered on, its files in place,
 // its images imported, its services running, and ready.
 func (c *Cluster) bootNode(ctx context.Context, spec Spec, state State, authority *pki.Authority, n int) error {
-	info := step.Node{
-		Name: NodeName(n), IP: state.ip(n), Gateway: state.Gateway(),
-		PodCIDR: state.Plan.PodCIDR(n).String(), First: n == 1,
+	info, err := c.info(spec, state, n)
+	if err != nil {
+		return err
 	}
 	root := c.nodePath(n, "root")
 	if err := authority.Ensure(filepath.Join(root, "etc/kubernetes/pki/kubelet"), pki.Leaf{
@@ -144,8 +144,14 @@ func (c *Cluster) bootNode(ctx context.Context, spec Spec, state State, authorit
 	}); err != nil {
 		return err
 	}
-	files, err := c.writeFiles(spec, state, n, info, authority)
+	if err := c.credentials(spec, authority, n, info); err != nil {
+		return err
+	}
+	files, err := c.files(spec, state, info, authority)
 	if err != nil {
+		return err
+	}
+	if err := c.writeFiles(n, files, func(path string) bool { return !isManifest(path) }); err != nil {
 		return err
 	}
 	node, err := c.Node(n)
@@ -164,12 +170,15 @@ func (c *Cluster) bootNode(ctx context.Context, spec Spec, state State, authorit
 	if err := c.importImages(spec, node); err != nil {
 		return err
 	}
+	// Only now: a kubelet that finds its images missing goes to fetch them.
+	if err := errors.Join(c.writeFiles(n, files, isManifest), c.forget(n, slices.Sorted(maps.Keys(files)))); err != nil {
+		return err
+	}
 	return c.do("services of "+info.Name, func() error {
 		services, err := c.services(spec, info, files)
 		if err != nil {
 			return err
 		}
-		// Only now: a kubelet that finds its images missing goes to fetch them.
 		if err := c.serve(node, n, services); err != nil {
 			return err
 		}
@@ -234,40 +243,45 @@ func (c *Cluster) plugIn(state State, n int, node *Node, pid int) error {
 	return fabric.Connect(state.Plan, n, node.Name, pid)
 }
 
-// writeFiles puts the step's files, and what every machine has in /etc, into
-// the node's root, and removes those that an earlier step put there and this
-// one does not have. It returns the files.
-func (c *Cluster) writeFiles(spec Spec, state State, n int, info step.Node, authority *pki.Authority) (files map[string][]byte, err error) {
-	if files, err = spec.Step.Files(info); err != nil {
-		return nil, err
-	}
-	ca, err := os.ReadFile(authority.Cert())
+// files are the step's files and what every machine has in /etc, for the node's
+// root file system.
+func (c *Cluster) files(spec Spec, state State, info step.Node, authority *pki.Authority) (map[string][]byte, error) {
+	files, err := spec.Step.Files(info)
 	if err != nil {
 		return nil, err
 	}
-	files["/etc/kubernetes/pki/ca.crt"] = ca
-	if state.Host == nil { // this machine has its own
-		files["/etc/hosts"] = hosts(state)
-		if files["/etc/resolv.conf"], err = resolvConf(); err != nil {
-			return nil, err
-		}
-	}
-	root := c.nodePath(n, "root")
-	// Also where no manifest is: a learner who writes one finds the directory.
-	if err := os.MkdirAll(filepath.Join(root, "etc/kubernetes/manifests"), 0o755); err != nil {
+	if files["/etc/kubernetes/pki/ca.crt"], err = os.ReadFile(authority.Cert()); err != nil {
 		return nil, err
 	}
+	if state.Host != nil { // this machine has its own
+		return files, nil
+	}
+	files["/etc/hosts"] = hosts(state)
+	files["/etc/resolv.conf"], err = resolvConf()
+	return files, err
+}
+
+const manifests = "/etc/kubernetes/manifests/"
+
+// writeFiles writes those of the files for which which returns true. Also where
+// no manifest is, a learner who writes one finds the directory.
+func (c *Cluster) writeFiles(n int, files map[string][]byte, which func(path string) bool) error {
+	root := c.nodePath(n, "root")
+	if err := os.MkdirAll(filepath.Join(root, manifests), 0o755); err != nil {
+		return err
+	}
 	for path, content := range files {
-		have, err := os.ReadFile(filepath.Join(root, path))
-		if err == nil && bytes.Equal(have, content) {
+		if !which(path) {
 			continue
 		}
-		if err := replaceFile(filepath.Join(root, path), content, 0o644); err != nil {
-			return nil, err
+		if err := replaceChanged(filepath.Join(root, path), content, 0o644); err != nil {
+			return err
 		}
 	}
-	return files, c.forget(n, slices.Sorted(maps.Keys(files)))
+	return nil
 }
+
+func isManifest(path string) bool { return strings.HasPrefix(path, manifests) }
 
 // forget removes the files that were written before and are not wanted now.
 func (c *Cluster) forget(n int, want []string) error {
@@ -319,7 +333,7 @@ func resolvConf() ([]byte, error) {
 func (c *Cluster) services(spec Spec, info step.Node, files map[string][]byte) ([]initd.Service, error) {
 	config := sha256.New()
 	for _, path := range slices.Sorted(maps.Keys(files)) {
-		if strings.HasPrefix(path, "/etc/kubernetes/") && !strings.HasPrefix(path, "/etc/kubernetes/manifests/") {
+		if strings.HasPrefix(path, "/etc/kubernetes/") && !isManifest(path) {
 			fmt.Fprintf(config, "%s %d\n%s", path, len(files[path]), files[path])
 		}
 	}
@@ -347,7 +361,11 @@ func (c *Cluster) services(spec Spec, info step.Node, files map[string][]byte) (
 // importImages puts the step's images into the node's image store. An archive
 // that was imported before is not read again.
 func (c *Cluster) importImages(spec Spec, node Node) error {
-	for _, image := range spec.Step.Images {
+	images := spec.Step.Images
+	if node.Name == NodeName(1) {
+		images = slices.Concat(images, spec.Step.Components)
+	}
+	for _, image := range images {
 		archive := c.path("images", image+".tar")
 		info, err := os.Stat(archive)
 		if err != nil {

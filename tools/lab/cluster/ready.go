@@ -23,19 +23,26 @@ import (
 // readyTimeout is for hangs: a node is ready in well under a second.
 const readyTimeout = 60 * time.Second
 
-// waitReady polls the step's ready URL until it answers.
+// waitReady waits until every URL of the step has answered, one after the other.
 func (c *Cluster) waitReady(ctx context.Context, spec Spec, node Node, info step.Node) error {
-	if spec.Step.Ready == "" {
-		return nil
+	for _, template := range spec.Step.Ready {
+		b, err := step.Expand("ready", template, info)
+		if err != nil {
+			return err
+		}
+		u, err := url.Parse(string(b))
+		if err != nil {
+			return err
+		}
+		if err := c.await(ctx, u, node); err != nil {
+			return err
+		}
 	}
-	b, err := step.Expand("ready", spec.Step.Ready, info)
-	if err != nil {
-		return err
-	}
-	u, err := url.Parse(string(b))
-	if err != nil {
-		return err
-	}
+	return nil
+}
+
+// await polls a URL until it answers.
+func (c *Cluster) await(ctx context.Context, u *url.URL, node Node) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)

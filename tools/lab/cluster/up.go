@@ -7,8 +7,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/pki"
 	"github.com/k8s-groundup/groundup/tools/lab/fabric"
-	"github.com/k8s-groundup/groundup/tools/lab/pki"
 	"github.com/k8s-groundup/groundup/tools/lab/step"
 )
 
@@ -109,6 +109,21 @@ func (c *Cluster) install(spec Spec) error {
 	}
 	for _, image := range spec.Step.Images {
 		if err := installFile(filepath.Join(spec.Images, image+".tar"), c.path("images", image+".tar"), 0o644); err != nil {
+			return err
+		}
+	}
+	for _, component := range spec.Step.Components {
+		for _, file := range []string{component + ".tar", component + ".ref"} {
+			if err := installFile(filepath.Join(spec.Binaries, file), c.path("images", file), 0o644); err != nil {
+				return err
+			}
+		}
+	}
+	if !spec.Step.ControlPlane {
+		return nil
+	}
+	for _, client := range Clients {
+		if err := installFile(filepath.Join(filepath.Dir(spec.Binaries), client), c.path("bin", client), 0o755); err != nil {
 			return err
 		}
 	}

@@ -38,11 +38,17 @@ type Step struct {
 	// FailsBefore is the check at which this step's verification fails on the
 	// step before it.
 	FailsBefore string `json:"failsBefore"`
-	// Ready is a URL, a template over [Node], that answers when the node
-	// serves: https (with the cluster's certificates) or unix.
-	Ready string `json:"ready"`
+	// Ready are URLs, templates over [Node], that answer when the node serves:
+	// https (with the cluster's certificates) or unix. They are asked in this order.
+	Ready []string `json:"ready"`
 	// Images are imported into every node, by their names in tools/images.
 	Images []string `json:"images"`
+	// Components are the programs that run as static pods on the first node, each
+	// from an image of its own.
+	Components []string `json:"components"`
+	// ControlPlane says that there is an API server: the nodes get kubeconfigs,
+	// and the learner kubectl and etcdctl.
+	ControlPlane bool `json:"controlPlane"`
 	// Cgo names the programs that are linked statically against C.
 	Cgo []string `json:"cgo"`
 
@@ -63,6 +69,20 @@ type Node struct {
 	Gateway string
 	PodCIDR string
 	First   bool // the node that runs the static pods of manifests/
+	// ControlPlane is the address of the first node, where the API server is.
+	ControlPlane string
+	// Images are the images of components, by the component's name.
+	Images map[string]string
+}
+
+// Image is the image of a component, for its manifest. It changes with the
+// component's program.
+func (n Node) Image(component string) (string, error) {
+	image, ok := n.Images[component]
+	if !ok {
+		return "", fmt.Errorf("%s is not among the step's components", component)
+	}
+	return image, nil
 }
 
 // List returns the folder names of all steps in order.
@@ -125,13 +145,14 @@ func (s *Step) merge(repo, name string, number int) error {
 	if err != nil {
 		return err
 	}
-	images, cgo := s.Images, s.Cgo
-	s.Title, s.Proves, s.ReadNext, s.FailsBefore, s.Images, s.Cgo = "", "", "", "", nil, nil
+	images, components, cgo := s.Images, s.Components, s.Cgo
+	s.Title, s.Proves, s.ReadNext, s.FailsBefore, s.Images, s.Components, s.Cgo = "", "", "", "", nil, nil, nil
 	if err := yaml.UnmarshalStrict(b, s); err != nil {
 		return fmt.Errorf("%s: %w", filepath.Join(dir, "step.yaml"), err)
 	}
 	s.Number, s.Name, s.Dir = number, name, dir
 	s.Images = union(images, s.Images)
+	s.Components = union(components, s.Components)
 	s.Cgo = union(cgo, s.Cgo)
 	s.earlier = append(s.earlier, dir)
 	return nil

@@ -22,7 +22,7 @@ func repository(t *testing.T, files map[string]string) string {
 
 func TestALaterStepSaysOnlyWhatIsNew(t *testing.T) {
 	repo := repository(t, map[string]string{
-		"00-a/step.yaml":          "title: A\nservices:\n- {name: one, argv: [/one, '--node={{.Name}}']}\nready: unix:///a\nimages: [web]\ncgo: [shim]\n",
+		"00-a/step.yaml":          "title: A\nservices:\n- {name: one, argv: [/one, '--node={{.Name}}']}\nready: [unix:///a]\ncomponents: [one]\nimages: [web]\ncgo: [shim]\n",
 		"00-a/cmd/one/main.go":    "package main",
 		"00-a/cmd/shim/main.go":   "package main",
 		"00-a/node/etc/conf":      "old {{.IP}}",
@@ -30,22 +30,25 @@ func TestALaterStepSaysOnlyWhatIsNew(t *testing.T) {
 		"01-b/step.yaml":          "title: B\nimages: [toolbox]\n",
 		"01-b/cmd/one/main.go":    "package main",
 		"01-b/node/etc/conf":      "new {{.IP}}",
-		"01-b/manifests/web.yaml": "kind: Pod",
+		"01-b/manifests/web.yaml": "image: {{.Image \"one\"}}",
 		"02-c/step.yaml":          "title: C\nservices: []\n",
 	})
 	s, err := Load(repo, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.Title != "B" || len(s.Services) != 1 || s.Ready != "unix:///a" || len(s.Images) != 2 || len(s.Cgo) != 1 {
+	if s.Title != "B" || len(s.Services) != 1 || len(s.Ready) != 1 || len(s.Components) != 1 || len(s.Images) != 2 || len(s.Cgo) != 1 {
 		t.Errorf("got %+v", s)
 	}
 	mains, err := s.Binaries()
 	if err != nil || mains["one"] != filepath.Join(repo, "steps/01-b/cmd/one") || mains["shim"] != filepath.Join(repo, "steps/00-a/cmd/shim") {
 		t.Errorf("got %v, %v", mains, err)
 	}
-	files, err := s.Files(Node{IP: "10.0.0.1", First: true})
-	if err != nil || string(files["/etc/conf"]) != "new 10.0.0.1" || string(files["/etc/other"]) != "other" || files["/etc/kubernetes/manifests/web.yaml"] == nil {
+	if _, err := s.Files(Node{First: true}); err == nil {
+		t.Error("a manifest has the image of a component that there is not")
+	}
+	files, err := s.Files(Node{IP: "10.0.0.1", First: true, Images: map[string]string{"one": "example.com/one:v1"}})
+	if err != nil || string(files["/etc/conf"]) != "new 10.0.0.1" || string(files["/etc/other"]) != "other" || string(files["/etc/kubernetes/manifests/web.yaml"]) != "image: example.com/one:v1" {
 		t.Errorf("got %s, %v", files, err)
 	}
 	if files, _ := s.Files(Node{IP: "x"}); files["/etc/kubernetes/manifests/web.yaml"] != nil {
