@@ -17,6 +17,9 @@ fail() {
 # on COMMAND…: run a command in the first node.
 on() { "$LAB" shell "$NODE" -- "$@"; }
 
+# kubectl ARGUMENTS…: upstream's, as the administrator; from step 02.
+kubectl() { "$LAB" kubectl "$@"; }
+
 # pod NAME JSONPATH: a field of a pod, as the kubelet reports it.
 pod() { "$LAB" pods "$1" -o "$2"; }
 

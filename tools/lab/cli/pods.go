@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"text/tabwriter"
@@ -186,20 +185,4 @@ func hasManifest(files map[string][]byte) bool {
 		}
 	}
 	return false
-}
-
-func kubeconfigCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "kubeconfig",
-		Short: "Print the path of the administrator's kubeconfig (from step 02)",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			path := filepath.Join(cluster.Home(), "admin.kubeconfig")
-			if _, err := os.Stat(path); err != nil {
-				return fmt.Errorf("this cluster has no API server, so there is nothing for kubectl to talk to: until step 02 ask the kubelet with `lab pods`")
-			}
-			_, err := fmt.Fprintln(cmd.OutOrStdout(), path)
-			return err
-		},
-	}
 }

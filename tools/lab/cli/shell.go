@@ -47,11 +47,7 @@ func shell(node cluster.Node, argv []string) error {
 	}
 	inside.Env = append(boxEnviron(), inside.Env...)
 	inside.Stdin, inside.Stdout, inside.Stderr = os.Stdin, os.Stdout, os.Stderr
-	err := node.Run(inside)
-	if code, ok := cluster.Exited(err); ok {
-		return ExitCode(code)
-	}
-	return err
+	return exitOf(node.Run(inside))
 }
 
 func logsCommand() *cobra.Command {

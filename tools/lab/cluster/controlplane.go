@@ -25,6 +25,9 @@ const ServiceAddress = "10.96.0.1"
 // Kubeconfig is the learner's, for kubectl on this machine.
 func (c *Cluster) Kubeconfig() string { return c.path("admin.conf") }
 
+// Client is the path of one of [Clients] on this machine.
+func (c *Cluster) Client(name string) string { return c.path("bin", name) }
+
 // apiServer is the URL of the API server.
 func apiServer(info step.Node) string {
 	return "https://" + net.JoinHostPort(info.ControlPlane, "6443")

@@ -1,0 +1,95 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+
+	"github.com/k8s-groundup/groundup/tools/lab/cluster"
+	"github.com/spf13/cobra"
+)
+
+// etcdEndpoint is the socket that etcd listens on in the first node.
+const etcdEndpoint = "unix:///var/lib/etcd/client.sock"
+
+// controlPlane returns the cluster if it has an API server.
+func controlPlane() (*cluster.Cluster, error) {
+	c := open()
+	if _, err := c.State(); err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(c.Kubeconfig()); err != nil {
+		return nil, errors.New("this cluster has no API server, so there is nothing for kubectl to talk to: until step 02 ask the kubelet with `lab pods`")
+	}
+	return c, nil
+}
+
+func kubeconfigCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "kubeconfig",
+		Short:   "Print the path of the administrator's kubeconfig (from step 02)",
+		Example: "  export KUBECONFIG=$(lab kubeconfig)",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := controlPlane()
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), c.Kubeconfig())
+			return err
+		},
+	}
+}
+
+func kubectlCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:                "kubectl ARGUMENTS…",
+		Short:              "The real kubectl, as the cluster's administrator (from step 02)",
+		DisableFlagParsing: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := asRoot("reading the administrator's key"); err != nil {
+				return err
+			}
+			c, err := controlPlane()
+			if err != nil {
+				return err
+			}
+			kubectl := exec.CommandContext(cmd.Context(), c.Client("kubectl"), args...)
+			kubectl.Env = append(os.Environ(), "KUBECONFIG="+c.Kubeconfig())
+			kubectl.Stdin, kubectl.Stdout, kubectl.Stderr = os.Stdin, os.Stdout, os.Stderr
+			return exitOf(kubectl.Run())
+		},
+	}
+}
+
+func etcdctlCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:                "etcdctl ARGUMENTS…",
+		Short:              "The real etcdctl, at the socket of the API server's etcd (from step 02)",
+		Example:            "  lab etcdctl get /registry --prefix --keys-only",
+		DisableFlagParsing: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := asRoot("entering a node"); err != nil {
+				return err
+			}
+			c, err := controlPlane()
+			if err != nil {
+				return err
+			}
+			node, err := pick(c, "")
+			if err != nil {
+				return err
+			}
+			return shell(node, append([]string{"etcdctl", "--endpoints=" + etcdEndpoint}, args...))
+		},
+	}
+}
+
+// exitOf makes the exit code of a program that was run for somebody ours.
+func exitOf(err error) error {
+	if code, ok := cluster.Exited(err); ok {
+		return ExitCode(code)
+	}
+	return err
+}
