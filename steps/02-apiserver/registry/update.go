@@ -36,6 +36,22 @@ func (r *Registry) Update(ctx context.Context, namespace, name string, w Write, 
 	return item, created, err
 }
 
+// Change changes an object in the name of the server itself, which may do what
+// no strategy allows a client: give a pod its node.
+func (r *Registry) Change(ctx context.Context, namespace, name string, change Change) (item *cache.Item, err error) {
+	err = r.retry(ctx, namespace, name, "update", func(old *cache.Item) (bool, error) {
+		if old == nil {
+			return true, apierrors.NewNotFound(r.Row.GroupResource(), name)
+		}
+		next, err := change(old.Object)
+		if err == nil {
+			item, err = r.mark(ctx, old, next, false)
+		}
+		return true, err
+	})
+	return item, err
+}
+
 // retry calls try with the newest item until it is done, and begins with the item in the
 // cache, which is nearly always the newest. If that leads to an error or to no
 // write, the store is asked whether the item really was. try returns a conflict if the

@@ -6,24 +6,33 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// AppendEvent appends one event of a watch to dst: its type, and the object as it
-// stands alone. In JSON that is a line. In protobuf it is a message with its length before
-// it, see k8s.io/apimachinery/pkg/runtime/serializer/protobuf, LengthDelimitedFramer.
-func AppendEvent(dst []byte, m Media, event string, object []byte) ([]byte, error) {
+// Event returns the object within an event of a watch. In JSON that is a line. In
+// protobuf it is a message with its length before it, see
+// k8s.io/apimachinery/pkg/runtime/serializer/protobuf, LengthDelimitedFramer.
+func (b *Body) Event(m Media, event string, kind schema.GroupVersionKind) ([]byte, error) {
+	bare, err := b.bare(m)
+	if err != nil {
+		return nil, err
+	}
 	if m != Protobuf {
-		dst = append(dst, `{"type":`...)
-		dst = strconv.AppendQuote(dst, event)
-		dst = append(dst, `,"object":`...)
-		dst = append(dst, object...)
-		return append(dst, "}\n"...), nil
+		out := make([]byte, 0, len(bare)+len(kind.Group)+len(kind.Version)+len(kind.Kind)+96)
+		out = append(out, `{"type":`...)
+		out = strconv.AppendQuote(out, event)
+		out = append(out, `,"object":`...)
+		out = appendWithKind(out, kind, bare)
+		return append(out, "}\n"...), nil
+	}
+	object, err := envelope(kind, bare)
+	if err != nil {
+		return nil, err
 	}
 	e := metav1.WatchEvent{Type: event, Object: runtime.RawExtension{Raw: object}}
-	size := e.Size()
-	dst = binary.BigEndian.AppendUint32(dst, uint32(size))
-	n := len(dst)
-	dst = append(dst, make([]byte, size)...)
-	_, err := e.MarshalToSizedBuffer(dst[n:])
-	return dst, err
+	const prefix = 4
+	out := make([]byte, prefix+e.Size())
+	binary.BigEndian.PutUint32(out, uint32(len(out)-prefix))
+	_, err = e.MarshalToSizedBuffer(out[prefix:])
+	return out, err
 }

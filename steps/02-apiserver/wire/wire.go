@@ -15,7 +15,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"strconv"
 	"sync"
 
@@ -98,8 +97,11 @@ func (b *Body) Encode(m Media, kind schema.GroupVersionKind) ([]byte, error) {
 // withKind puts apiVersion and kind at the beginning of a JSON object, in the
 // order in which Go's types have them.
 func withKind(kind schema.GroupVersionKind, object []byte) []byte {
+	return appendWithKind(make([]byte, 0, len(object)+len(kind.Group)+len(kind.Version)+len(kind.Kind)+40), kind, object)
+}
+
+func appendWithKind(out []byte, kind schema.GroupVersionKind, object []byte) []byte {
 	apiVersion, name := kind.ToAPIVersionAndKind()
-	out := make([]byte, 0, len(object)+len(apiVersion)+len(name)+32)
 	out = append(out, `{"kind":`...)
 	out = strconv.AppendQuote(out, name)
 	out = append(out, `,"apiVersion":`...)
@@ -144,56 +146,43 @@ type List struct {
 	Items []*Body
 }
 
-// Write encodes the list to w. Only errors of w come after the first byte.
-func (l *List) Write(w io.Writer, m Media) error {
+// Parts returns the list as bytes in several pieces, most of them those of the
+// items, which the caller must not change.
+func (l *List) Parts(m Media) ([][]byte, error) {
 	bare := make([][]byte, len(l.Items))
 	for i, item := range l.Items {
 		var err error
 		if bare[i], err = item.bare(m); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	switch m {
-	case Protobuf:
-		return l.writeProtobuf(w, bare)
-	case YAML:
-		var b bytes.Buffer
-		if err := l.writeJSON(&b, bare); err != nil {
-			return err
-		}
-		data, err := yaml.JSONToYAML(b.Bytes())
-		if err != nil {
-			return err
-		}
-		_, err = w.Write(data)
-		return err
+	if m == Protobuf {
+		return l.protobuf(bare)
 	}
-	return l.writeJSON(w, bare)
+	parts, err := l.json(bare)
+	if err != nil || m != YAML {
+		return parts, err
+	}
+	data, err := yaml.JSONToYAML(bytes.Join(parts, nil))
+	return [][]byte{data}, err
 }
 
-func (l *List) writeJSON(w io.Writer, bare [][]byte) error {
+func (l *List) json(bare [][]byte) ([][]byte, error) {
 	meta, err := json.Marshal(l.ListMeta)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	head := withKind(l.GroupVersionKind, []byte(`{"metadata":`))
-	for _, part := range [][]byte{head, meta, []byte(`,"items":[`)} {
-		if _, err := w.Write(part); err != nil {
-			return err
-		}
-	}
+	parts := make([][]byte, 0, 2*len(bare)+4)
+	parts = append(parts, head, meta, []byte(`,"items":[`))
+	comma := []byte{','}
 	for i, item := range bare {
 		if i > 0 {
-			if _, err := w.Write([]byte{','}); err != nil {
-				return err
-			}
+			parts = append(parts, comma)
 		}
-		if _, err := w.Write(item); err != nil {
-			return err
-		}
+		parts = append(parts, item)
 	}
-	_, err = w.Write([]byte("]}\n"))
-	return err
+	return append(parts, []byte("]}\n")), nil
 }
 
 // The fields of every list type in protobuf, and of the envelope.
@@ -203,41 +192,33 @@ const (
 	tagRaw      = 2<<3 | 2
 )
 
-// writeProtobuf writes the envelope and the list by hand, so that the list does
-// not have to be in one piece. Fields may come in any order, but the length of the
-// raw field comes before it.
-func (l *List) writeProtobuf(w io.Writer, bare [][]byte) error {
+// protobuf makes the envelope and the list by hand, so that the list does not
+// have to be in one piece.
+func (l *List) protobuf(bare [][]byte) ([][]byte, error) {
 	meta, err := l.ListMeta.Marshal()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	size := 1 + len(varint(len(meta))) + len(meta)
+	items := make([][]byte, 0, 2*len(bare))
+	size := 0
 	for _, item := range bare {
-		size += 1 + len(varint(len(item))) + len(item)
+		head := append([]byte{tagListItem}, varint(len(item))...)
+		size += len(head) + len(item)
+		items = append(items, head, item)
 	}
-	// The envelope of nothing: type, raw of no length, and two empty strings.
+	list := append([]byte{tagListMeta}, varint(len(meta))...)
+	list = append(list, meta...)
+	// The envelope of nothing: the type, a raw field of no length, and two empty
+	// strings. The list goes into the raw field.
 	empty, err := envelope(l.GroupVersionKind, []byte{})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	at := bytes.LastIndex(empty, []byte{tagRaw, 0})
 	head := append(bytes.Clone(empty[:at]), tagRaw)
-	head = append(head, varint(size)...)
-	head = append(head, tagListMeta)
-	head = append(append(head, varint(len(meta))...), meta...)
-	if _, err := w.Write(head); err != nil {
-		return err
-	}
-	for _, item := range bare {
-		if _, err := w.Write(append([]byte{tagListItem}, varint(len(item))...)); err != nil {
-			return err
-		}
-		if _, err := w.Write(item); err != nil {
-			return err
-		}
-	}
-	_, err = w.Write(empty[at+2:])
-	return err
+	head = append(head, varint(size+len(list))...)
+	parts := append([][]byte{append(head, list...)}, items...)
+	return append(parts, empty[at+2:]), nil
 }
 
 func varint(n int) []byte {

@@ -1,0 +1,239 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"strings"
+
+	"github.com/klauspost/compress/gzhttp"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/net"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apiserver/pkg/authentication/user"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+	apirequest "k8s.io/apiserver/pkg/endpoints/request"
+	"k8s.io/apiserver/pkg/warning"
+)
+
+// A link is one handler of the chain: it does its part, and mostly calls the next.
+type link func(http.Handler) http.Handler
+
+// Handler returns the whole chain, outermost first.
+func (s *Server) Handler() http.Handler {
+	links := []link{
+		s.recovered,  // a bug costs one request, not the server
+		withInfo,     // what the request is about
+		s.recorded,   // metrics, audit: also of those that are refused
+		withWarnings, // what the client should know besides the answer
+		s.timed,      // no request takes for ever
+		s.authenticated,
+		s.limited, // room for everybody
+		s.authorized,
+		compressed,
+	}
+	var h http.Handler = http.HandlerFunc(s.serve)
+	for i := len(links) - 1; i >= 0; i-- {
+		h = links[i](h)
+	}
+	return h
+}
+
+func (s *Server) recovered(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			p := recover()
+			if p == nil {
+				return
+			}
+			if p == http.ErrAbortHandler { //nolint:errorlint // as net/http compares it
+				panic(p)
+			}
+			s.conf.Log.Error("a request made the server panic", "method", r.Method, "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
+			http.Error(w, "This request caused apiserver to panic. Look in the logs for details.", http.StatusInternalServerError)
+		}()
+		next.ServeHTTP(w, r)
+	})
+}
+
+var infos = apirequest.RequestInfoFactory{APIPrefixes: sets.NewString("api", "apis"), GrouplessAPIPrefixes: sets.NewString("api")}
+
+func withInfo(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		info, err := infos.NewRequestInfo(r)
+		if err != nil {
+			writeError(w, r, apierrors.NewBadRequest(err.Error()))
+			return
+		}
+		next.ServeHTTP(w, r.WithContext(apirequest.WithRequestInfo(r.Context(), info)))
+	})
+}
+
+func infoOf(r *http.Request) *apirequest.RequestInfo {
+	info, _ := apirequest.RequestInfoFrom(r.Context())
+	return info
+}
+
+func (s *Server) recorded(next http.Handler) http.Handler {
+	for i := len(s.conf.Record) - 1; i >= 0; i-- {
+		next = s.conf.Record[i](next)
+	}
+	return next
+}
+
+// A warner adds warnings to the header of the answer: RFC 7234, section 5.5. All
+// of them come before the body, since they are about the request.
+type warner struct {
+	header http.Header
+	told   map[string]bool
+	length int
+}
+
+// maxWarnings bounds what clients have to take in their headers.
+const maxWarnings = 4 << 10
+
+func (w *warner) AddWarning(agent, text string) {
+	if agent == "" {
+		agent = "-"
+	}
+	line, err := net.NewWarningHeader(299, agent, text)
+	if err != nil || w.told[line] || w.length+len(line) > maxWarnings {
+		return
+	}
+	w.told[line] = true
+	w.length += len(line)
+	w.header.Add("Warning", line)
+}
+
+func withWarnings(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx := warning.WithWarningRecorder(r.Context(), &warner{header: w.Header(), told: map[string]bool{}})
+		next.ServeHTTP(w, r.WithContext(ctx))
+	})
+}
+
+// LongRunning says whether a request may last: a watch, or a connection to a
+// container.
+func LongRunning(r *http.Request) bool {
+	info := infoOf(r)
+	if info == nil || !info.IsResourceRequest {
+		return false
+	}
+	switch info.Subresource {
+	case "exec", "attach", "portforward", "proxy":
+		return true
+	case "log":
+		return r.URL.Query().Get("follow") == "true"
+	}
+	return info.Verb == "watch"
+}
+
+func (s *Server) timed(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.conf.Timeout > 0 && !LongRunning(r) {
+			ctx, cancel := context.WithTimeout(r.Context(), s.conf.Timeout)
+			defer cancel()
+			r = r.WithContext(ctx)
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// An Authenticator says who a request comes from: a user, nobody that it knows (not
+// ok), or somebody who is not who he claims to be (an error).
+type Authenticator interface {
+	Authenticate(r *http.Request) (who user.Info, ok bool, err error)
+}
+
+func (s *Server) authenticated(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		who, ok, err := s.conf.Authenticator.Authenticate(r)
+		if err != nil {
+			s.conf.Log.Info("refused a client", "remote", r.RemoteAddr, "path", r.URL.Path, "error", err)
+		}
+		if err != nil || !ok {
+			writeError(w, r, apierrors.NewUnauthorized("Unauthorized"))
+			return
+		}
+		next.ServeHTTP(w, r.WithContext(apirequest.WithUser(r.Context(), who)))
+	})
+}
+
+func (s *Server) limited(next http.Handler) http.Handler {
+	if s.conf.Limit == nil {
+		return next
+	}
+	return s.conf.Limit(next)
+}
+
+func (s *Server) authorized(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a := attributes(r)
+		decision, reason, err := s.conf.Authorizer.Authorize(r.Context(), a)
+		if decision == authorizer.DecisionAllow {
+			next.ServeHTTP(w, r)
+			return
+		}
+		if err != nil {
+			s.conf.Log.Warn("a request could not be authorized", "path", r.URL.Path, "error", err)
+		}
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		resource := schema.GroupResource{Group: a.GetAPIGroup(), Resource: a.GetResource()}
+		writeError(w, r, apierrors.NewForbidden(resource, a.GetName(), errors.New(forbidden(a, reason))))
+	})
+}
+
+// attributes is what is asked of the authorizer.
+func attributes(r *http.Request) authorizer.Attributes {
+	info := infoOf(r)
+	who, _ := apirequest.UserFrom(r.Context())
+	return authorizer.AttributesRecord{
+		User: who, Verb: info.Verb, Path: info.Path, ResourceRequest: info.IsResourceRequest,
+		Namespace: info.Namespace, APIGroup: info.APIGroup, APIVersion: info.APIVersion,
+		Resource: info.Resource, Subresource: info.Subresource, Name: info.Name,
+	}
+}
+
+// forbidden words a refusal as upstream's handlers/responsewriters/errors.go.
+func forbidden(a authorizer.Attributes, reason string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "User %q cannot %s ", a.GetUser().GetName(), a.GetVerb())
+	switch resource := a.GetResource(); {
+	case !a.IsResourceRequest():
+		fmt.Fprintf(&b, "path %q", a.GetPath())
+	default:
+		if a.GetSubresource() != "" {
+			resource += "/" + a.GetSubresource()
+		}
+		fmt.Fprintf(&b, "resource %q in API group %q", resource, a.GetAPIGroup())
+		if a.GetNamespace() != "" {
+			fmt.Fprintf(&b, " in the namespace %q", a.GetNamespace())
+		} else {
+			b.WriteString(" at the cluster scope")
+		}
+	}
+	if reason != "" {
+		b.WriteString(": " + reason)
+	}
+	return b.String()
+}
+
+// compressAbove is from how many bytes on an answer is compressed. Below it
+// costs more time than it saves, see upstream's responsewriters/writers.go.
+const compressAbove = 128 << 10
+
+var compress, _ = gzhttp.NewWrapper(gzhttp.MinSize(compressAbove), gzhttp.CompressionLevel(1), gzhttp.ContentTypeFilter(gzhttp.CompressAllContentTypeFilter))
+
+func compressed(next http.Handler) http.Handler {
+	wrapped := compress(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet && !LongRunning(r) {
+			wrapped(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}

@@ -1,0 +1,68 @@
+package server
+
+import (
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/managedfields"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
+)
+
+// manager returns what keeps the record of who owns which field of the object, as
+// seen through a subresource.
+//
+// See https://kubernetes.io/docs/reference/using-api/server-side-apply/#field-management.
+func (s *Server) manager(e *endpoint, sub *resource.Subresource) (*managedfields.FieldManager, error) {
+	name := ""
+	if sub != nil {
+		name = sub.Name
+	}
+	if m, ok := e.managers.Load(name); ok {
+		return m.(*managedfields.FieldManager), nil
+	}
+	m, err := managedfields.NewDefaultFieldManager(s.converter(), runtime.UnsafeObjectConvertor(s.conf.Scheme), rowDefaulter{e},
+		s.conf.Scheme, e.GroupVersionKind, e.GroupVersion(), name, e.reset(name))
+	if err != nil {
+		return nil, fmt.Errorf("manage the fields of %s: %w", e.GroupVersionKind, err)
+	}
+	e.managers.Store(name, m)
+	return m, nil
+}
+
+// reset are the fields that nobody comes to own through a subresource, because
+// it does not write them.
+func (e *endpoint) reset(sub string) map[fieldpath.APIVersion]fieldpath.Filter {
+	var set *fieldpath.Set
+	switch {
+	case sub == "status":
+		set = fieldpath.NewSet(fieldpath.MakePathOrDie("spec"))
+	case sub == "" && e.sub("status") != nil:
+		set = fieldpath.NewSet(fieldpath.MakePathOrDie("status"))
+	default:
+		return nil
+	}
+	return fieldpath.NewExcludeFilterSetMap(map[fieldpath.APIVersion]*fieldpath.Set{
+		fieldpath.APIVersion(e.GroupVersion().String()): set,
+	})
+}
+
+// rowDefaulter fills in what an applied object leaves out.
+type rowDefaulter struct{ *endpoint }
+
+func (d rowDefaulter) Default(obj runtime.Object) {
+	if o, ok := obj.(resource.Object); ok && d.Resource.Default != nil {
+		d.Resource.Default(o)
+	}
+}
+
+// sub finds a subresource, nil if there is none of that name.
+func (e *endpoint) sub(name string) *resource.Subresource {
+	for i := range e.Subresources {
+		if e.Subresources[i].Name == name {
+			return &e.Subresources[i]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,252 @@
+package server
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"mime"
+	"net/http"
+
+	jsonpatch "gopkg.in/evanphx/json-patch.v4"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/managedfields"
+	"k8s.io/apimachinery/pkg/util/mergepatch"
+	"k8s.io/apimachinery/pkg/util/strategicpatch"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	kjson "sigs.k8s.io/json"
+	"sigs.k8s.io/yaml"
+
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/registry"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
+)
+
+// maxJSONPatchOperations bounds the work that a small body can ask for, as upstream.
+const maxJSONPatchOperations = 10_000
+
+// patchTypes are the ways in which a client can say what to change.
+var patchTypes = []types.PatchType{types.JSONPatchType, types.MergePatchType, types.StrategicMergePatchType, types.ApplyYAMLPatchType}
+
+func (s *Server) patch(w http.ResponseWriter, q *request) error {
+	media, _, err := mime.ParseMediaType(q.Header.Get("Content-Type"))
+	how := types.PatchType(media)
+	if err != nil || !known(how) {
+		return unsupported(patchTypes)
+	}
+	data, err := body(q.Request)
+	if err != nil {
+		return err
+	}
+	var o metav1.PatchOptions
+	if err := options(q.URL.Query(), &o); err != nil {
+		return err
+	}
+	if err := invalid("PatchOptions", metav1validation.ValidatePatchOptions(&o, how)); err != nil {
+		return err
+	}
+	m, err := s.manager(q.endpoint, q.sub)
+	if err != nil {
+		return err
+	}
+	p := patcher{server: s, request: q, manager: m, options: &o, data: data}
+	change, err := p.change(how)
+	if err != nil {
+		return err
+	}
+	write := registry.Write{DryRun: len(o.DryRun) > 0, Subresource: q.sub, Create: how == types.ApplyYAMLPatchType}
+	item, created, err := q.endpoint.registry.Update(q.Context(), q.namespace, q.info.Name, write, change)
+	if err != nil {
+		return err
+	}
+	return q.writeItem(w, madeOrNot(created), item)
+}
+
+func known(how types.PatchType) bool {
+	for _, t := range patchTypes {
+		if t == how {
+			return true
+		}
+	}
+	return false
+}
+
+// A patcher is one patch, to be applied to whatever the object is by then.
+type patcher struct {
+	server  *Server
+	request *request
+	manager *managedfields.FieldManager
+	options *metav1.PatchOptions
+	data    []byte
+}
+
+// change parses the patch. What can't be parsed is a 400, what can't be applied a 422.
+func (p *patcher) change(how types.PatchType) (registry.Change, error) {
+	switch how {
+	case types.ApplyYAMLPatchType:
+		return p.apply()
+	case types.StrategicMergePatchType:
+		patch, err := p.fields()
+		if err != nil {
+			return nil, apierrors.NewBadRequest(err.Error())
+		}
+		return p.owned(func(old resource.Object) (resource.Object, error) { return p.strategic(old, patch) }), nil
+	case types.JSONPatchType:
+		patch, err := jsonpatch.DecodePatch(p.data)
+		if err != nil {
+			return nil, apierrors.NewBadRequest(err.Error())
+		}
+		if len(patch) > maxJSONPatchOperations {
+			return nil, apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("The allowed maximum operations in a JSON patch is %d, got %d", maxJSONPatchOperations, len(patch)))
+		}
+		return p.owned(func(old resource.Object) (resource.Object, error) { return p.onJSON(old, patch.Apply) }), nil
+	}
+	if _, err := p.fields(); err != nil {
+		return nil, apierrors.NewBadRequest("error decoding patch: " + err.Error())
+	}
+	merge := func(doc []byte) ([]byte, error) { return jsonpatch.MergePatch(doc, p.data) }
+	return p.owned(func(old resource.Object) (resource.Object, error) { return p.onJSON(old, merge) }), nil
+}
+
+// fields reads a patch that is a JSON object.
+func (p *patcher) fields() (map[string]any, error) {
+	patch := map[string]any{}
+	if !strict(p.options.FieldValidation) {
+		return patch, kjson.UnmarshalCaseSensitivePreserveInts(p.data, &patch)
+	}
+	twice, err := kjson.UnmarshalStrict(p.data, &patch)
+	if err == nil && len(twice) > 0 {
+		err = tolerate(p.request.Context(), runtime.NewStrictDecodingError(twice), p.options.FieldValidation)
+	}
+	return patch, err
+}
+
+// owned records who has changed what.
+func (p *patcher) owned(change registry.Change) registry.Change {
+	who := managerOf(p.options.FieldManager, p.request.UserAgent())
+	return func(old resource.Object) (resource.Object, error) {
+		next, err := change(old)
+		if err != nil {
+			return nil, err
+		}
+		if err := inNamespace(next, p.request.namespace); err != nil {
+			return nil, err
+		}
+		if err := p.request.checkName(next); err != nil {
+			return nil, err
+		}
+		rowDefaulter{p.request.endpoint}.Default(next)
+		return p.manager.UpdateNoErrors(p.request.endpoint.live(old), next, who).(resource.Object), nil
+	}
+}
+
+// onJSON applies a patch to the object's JSON: RFC 6902 or RFC 7386.
+func (p *patcher) onJSON(old resource.Object, apply func([]byte) ([]byte, error)) (resource.Object, error) {
+	kind := p.request.endpoint.GroupVersionKind
+	before := old.DeepCopyObject()
+	before.GetObjectKind().SetGroupVersionKind(kind)
+	doc, err := json.Marshal(before)
+	if err != nil {
+		return nil, err
+	}
+	if doc, err = apply(doc); err != nil {
+		return nil, unprocessable(err)
+	}
+	return p.decode(doc)
+}
+
+// decode reads the object that a patch has made.
+func (p *patcher) decode(doc []byte) (resource.Object, error) {
+	e := p.request.endpoint
+	info, _ := runtime.SerializerInfoForMediaType(p.server.codec.infos, runtime.ContentTypeJSON)
+	next := e.New()
+	err := p.server.codec.decode(p.request.Context(), info, doc, e.GroupVersionKind, next, p.options.FieldValidation)
+	if err != nil {
+		return nil, apierrors.NewInvalid(schema.GroupKind{}, "", field.ErrorList{field.Invalid(field.NewPath("patch"), string(doc), err.Error())})
+	}
+	return next, nil
+}
+
+// strategic applies a patch that merges lists by the keys which the Go types tell.
+func (p *patcher) strategic(old resource.Object, patch map[string]any) (resource.Object, error) {
+	doc, err := runtime.DefaultUnstructuredConverter.ToUnstructured(old)
+	if err != nil {
+		return nil, err
+	}
+	doc, err = strategicpatch.StrategicMergeMapPatch(doc, runtime.DeepCopyJSON(patch), old)
+	switch {
+	case mergepatch.IsPreconditionFailed(err):
+		return nil, apierrors.NewConflict(p.request.endpoint.GroupResource(), old.GetName(), err)
+	case errors.Is(err, mergepatch.ErrBadJSONDoc), errors.Is(err, mergepatch.ErrBadPatchFormatForPrimitiveList),
+		errors.Is(err, mergepatch.ErrBadPatchFormatForRetainKeys), errors.Is(err, mergepatch.ErrBadPatchFormatForSetElementOrderList),
+		errors.Is(err, mergepatch.ErrUnsupportedStrategicMergePatchFormat):
+		return nil, apierrors.NewBadRequest(err.Error())
+	case err != nil:
+		return nil, unprocessable(err)
+	}
+	data, err := json.Marshal(doc)
+	if err != nil {
+		return nil, unprocessable(err)
+	}
+	return p.decode(data)
+}
+
+func unprocessable(err error) error {
+	return apierrors.NewGenericServerResponse(http.StatusUnprocessableEntity, "", schema.GroupResource{}, "", err.Error(), 0, false)
+}
+
+// apply is server-side apply: the patch is the whole of what its manager wants.
+func (p *patcher) apply() (registry.Change, error) {
+	wanted := &unstructured.Unstructured{}
+	if err := yaml.Unmarshal(p.data, &wanted.Object); err != nil {
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("error decoding YAML: %v", err))
+	}
+	if strict(p.options.FieldValidation) {
+		if err := yaml.UnmarshalStrict(p.data, &map[string]any{}); err != nil {
+			err = tolerate(p.request.Context(), runtime.NewStrictDecodingError([]error{err}), p.options.FieldValidation)
+			if err != nil {
+				return nil, apierrors.NewBadRequest("error strict decoding patch: " + err.Error())
+			}
+		}
+	}
+	q := p.request
+	if wanted.Object == nil {
+		return nil, apierrors.NewBadRequest("error decoding YAML: the patch is empty")
+	}
+	if name := wanted.GetName(); name == "" {
+		wanted.SetName(q.info.Name)
+	} else if name != q.info.Name {
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("the name of the object (%s) does not match the name on the URL (%s)", name, q.info.Name))
+	}
+	force := p.options.Force != nil && *p.options.Force
+	return func(old resource.Object) (resource.Object, error) {
+		live := q.endpoint.live(old)
+		if old == nil {
+			live.(resource.Object).SetNamespace(q.namespace)
+			live.(resource.Object).SetName(q.info.Name)
+		}
+		next, err := p.manager.Apply(live, wanted.DeepCopy(), p.options.FieldManager, force)
+		if err != nil {
+			return nil, err
+		}
+		if next == nil { // there is nothing to change
+			return live.(resource.Object), nil
+		}
+		applied := next.(resource.Object)
+		if err := inNamespace(applied, q.namespace); err != nil {
+			return nil, err
+		}
+		return applied, nil
+	}, nil
+}
+
+func inNamespace(obj resource.Object, namespace string) error {
+	if ns := obj.GetNamespace(); ns != "" && ns != namespace {
+		return apierrors.NewBadRequest("the namespace of the provided object does not match the namespace sent on the request")
+	}
+	return nil
+}

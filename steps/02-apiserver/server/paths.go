@@ -1,0 +1,78 @@
+package server
+
+import (
+	"encoding/json"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// paths are those that are not about a resource.
+func (s *Server) paths() map[string]http.Handler {
+	checks := s.checks()
+	paths := map[string]http.Handler{
+		"/livez/":   health("/livez", alive(checks)),
+		"/healthz/": health("/healthz", alive(checks)),
+		"/readyz/":  health("/readyz", checks),
+		"/version":  http.HandlerFunc(s.version),
+	}
+	maps.Copy(paths, s.discovery())
+	maps.Copy(paths, s.conf.Handlers)
+	paths["/"] = index(slices.Sorted(maps.Keys(paths)))
+	return paths
+}
+
+// serve is the end of the chain.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	if info := infoOf(r); info.IsResourceRequest {
+		s.resource(w, r, info)
+		return
+	}
+	if h := s.handler(r.URL.Path); h != nil {
+		h.ServeHTTP(w, r)
+		return
+	}
+	http.NotFound(w, r)
+}
+
+// handler finds the longest path that the request's is, or is below.
+func (s *Server) handler(path string) http.Handler {
+	if path == "/" {
+		return s.handlers["/"]
+	}
+	path = strings.TrimSuffix(path, "/")
+	if h := s.handlers[path]; h != nil {
+		return h
+	}
+	for ; path != ""; path = path[:strings.LastIndexByte(path, '/')] {
+		if h := s.handlers[path+"/"]; h != nil {
+			return h
+		}
+	}
+	return nil
+}
+
+func (s *Server) version(w http.ResponseWriter, r *http.Request) {
+	writeJSON(w, s.conf.Version)
+}
+
+// index lists the paths, for whoever comes without one.
+func index(paths []string) http.Handler {
+	for i, p := range paths {
+		paths[i] = strings.TrimSuffix(p, "/")
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		writeJSON(w, map[string][]string{"paths": paths})
+	})
+}
+
+func writeJSON(w http.ResponseWriter, v any) {
+	data, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Write(data) // an error means that the client has gone
+}

@@ -1,0 +1,104 @@
+package server
+
+import (
+	"net/http"
+	"slices"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	apirequest "k8s.io/apiserver/pkg/endpoints/request"
+
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
+)
+
+// A verb answers one kind of request. The error is for the client.
+type verb func(*Server, http.ResponseWriter, *request) error
+
+// The verbs of an object, and those of them that a view of it has.
+var (
+	verbs = map[string]verb{
+		"get": (*Server).get, "list": (*Server).list, "watch": (*Server).watch,
+		"create": (*Server).create, "update": (*Server).update, "patch": (*Server).patch,
+		"delete": (*Server).delete, "deletecollection": (*Server).deleteCollection,
+	}
+	viewVerbs = []string{"get", "update", "patch"}
+)
+
+// resource answers a request that is about a resource.
+func (s *Server) resource(w http.ResponseWriter, r *http.Request, info *apirequest.RequestInfo) {
+	e := s.endpoints[schema.GroupVersionResource{Group: info.APIGroup, Version: info.APIVersion, Resource: info.Resource}]
+	if e == nil {
+		http.NotFound(w, r)
+		return
+	}
+	q := &request{Request: r, info: info, endpoint: e}
+	if e.Namespaced {
+		q.namespace = info.Namespace
+	}
+	if info.Subresource != "" {
+		if q.sub = e.sub(info.Subresource); q.sub == nil {
+			http.NotFound(w, r)
+			return
+		}
+	}
+	handle := s.verb(q)
+	if handle == nil {
+		writeError(w, r, apierrors.NewMethodNotSupported(e.GroupResource(), info.Verb))
+		return
+	}
+	var err error
+	if q.out, err = negotiate(r); err == nil {
+		err = handle(s, w, q)
+	}
+	if err != nil {
+		writeError(w, r, err)
+	}
+}
+
+// verb finds who answers, nil if nobody does.
+func (s *Server) verb(q *request) verb {
+	e, sub, v := q.endpoint, q.sub, q.info.Verb
+	switch {
+	case sub == nil && e.Namespaced && q.namespace == "" && !slices.Contains([]string{"list", "watch"}, v):
+		return nil // an object of a namespace, and no namespace
+	case sub == nil && !slices.Contains(e.Without, v):
+		return verbs[v]
+	case sub == nil:
+		return nil
+	case sub.Connect != nil && connects(sub, q.Method):
+		return (*Server).connect
+	case sub.Create != nil && v == "create":
+		return (*Server).createSub
+	case sub.Update != nil && slices.Contains(viewVerbs, v):
+		return verbs[v]
+	}
+	return nil
+}
+
+func connects(sub *resource.Subresource, method string) bool {
+	if len(sub.ConnectMethods) == 0 {
+		return method == http.MethodGet
+	}
+	return slices.Contains(sub.ConnectMethods, method)
+}
+
+// connect hands the request over to whoever has the other end.
+func (s *Server) connect(w http.ResponseWriter, q *request) error {
+	handler, err := q.sub.Connect(s.Objects(), q.namespace, q.info.Name)
+	if err != nil {
+		return err
+	}
+	handler.ServeHTTP(w, q.Request)
+	return nil
+}
+
+// Verbs are what a row can be asked for, in order, as discovery tells them.
+func (e *endpoint) verbs() []string {
+	var out []string
+	for _, v := range []string{"create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"} {
+		if !slices.Contains(e.Without, v) {
+			out = append(out, v)
+		}
+	}
+	return out
+}

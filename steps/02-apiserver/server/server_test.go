@@ -1,0 +1,235 @@
+package server_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	corev1apply "k8s.io/client-go/applyconfigurations/core/v1"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/server/servertest"
+)
+
+// media are the types by which every test of the protocol runs.
+var media = []string{"application/json", "application/vnd.kubernetes.protobuf"}
+
+func client(t *testing.T, conf *rest.Config, contentType string) *kubernetes.Clientset {
+	t.Helper()
+	c := rest.CopyConfig(conf)
+	c.ContentType, c.AcceptContentTypes = contentType, contentType+",application/json"
+	set, err := kubernetes.NewForConfig(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set
+}
+
+func eachMedia(t *testing.T, run func(t *testing.T, ctx context.Context, c *kubernetes.Clientset)) {
+	for _, m := range media {
+		t.Run(m, func(t *testing.T) {
+			_, conf := servertest.Start(t, servertest.Config())
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			run(t, ctx, client(t, conf, m))
+		})
+	}
+}
+
+func configMap(name, value string) *corev1.ConfigMap {
+	return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"app": name}}, Data: map[string]string{"v": value}}
+}
+
+func must[T any](t *testing.T) func(T, error) T {
+	return func(v T, err error) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+func TestAnObjectsLife(t *testing.T) {
+	eachMedia(t, func(t *testing.T, ctx context.Context, c *kubernetes.Clientset) {
+		maps := c.CoreV1().ConfigMaps("default")
+		made := must[*corev1.ConfigMap](t)(maps.Create(ctx, configMap("a", "1"), metav1.CreateOptions{}))
+		if made.UID == "" || made.CreationTimestamp.IsZero() || made.ResourceVersion == "" || len(made.ManagedFields) != 1 {
+			t.Errorf("created: the server has not completed %+v", made.ObjectMeta)
+		}
+		if _, err := maps.Create(ctx, configMap("a", "1"), metav1.CreateOptions{}); !apierrors.IsAlreadyExists(err) {
+			t.Errorf("created twice: got %v, want AlreadyExists", err)
+		}
+
+		changed := made.DeepCopy()
+		changed.Data["v"] = "2"
+		changed = must[*corev1.ConfigMap](t)(maps.Update(ctx, changed, metav1.UpdateOptions{}))
+		if changed.ResourceVersion == made.ResourceVersion {
+			t.Error("updated: the resource version is the same")
+		}
+		if _, err := maps.Update(ctx, made, metav1.UpdateOptions{}); !apierrors.IsConflict(err) {
+			t.Errorf("updated from an old version: got %v, want Conflict", err)
+		}
+		again := must[*corev1.ConfigMap](t)(maps.Update(ctx, changed, metav1.UpdateOptions{}))
+		if again.ResourceVersion != changed.ResourceVersion {
+			t.Error("an update that changes nothing was written")
+		}
+
+		got := must[*corev1.ConfigMap](t)(maps.Get(ctx, "a", metav1.GetOptions{}))
+		if got.Data["v"] != "2" || got.ResourceVersion != changed.ResourceVersion {
+			t.Errorf("got %v at %s, want v=2 at %s", got.Data, got.ResourceVersion, changed.ResourceVersion)
+		}
+		list := must[*corev1.ConfigMapList](t)(maps.List(ctx, metav1.ListOptions{LabelSelector: "app=a"}))
+		if len(list.Items) != 1 || list.Items[0].Data["v"] != "2" || list.ResourceVersion < got.ResourceVersion {
+			t.Errorf("listed %d objects at %s, want 1", len(list.Items), list.ResourceVersion)
+		}
+
+		wrong := types.UID("another")
+		err := maps.Delete(ctx, "a", metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &wrong}})
+		if !apierrors.IsConflict(err) {
+			t.Errorf("deleted another: got %v, want Conflict", err)
+		}
+		if err := maps.Delete(ctx, "a", metav1.DeleteOptions{}); err != nil {
+			t.Error(err)
+		}
+		if _, err := maps.Get(ctx, "a", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+			t.Errorf("after the deletion: got %v, want NotFound", err)
+		}
+	})
+}
+
+func TestPatches(t *testing.T) {
+	eachMedia(t, func(t *testing.T, ctx context.Context, c *kubernetes.Clientset) {
+		maps := c.CoreV1().ConfigMaps("default")
+		must[*corev1.ConfigMap](t)(maps.Create(ctx, configMap("a", "1"), metav1.CreateOptions{}))
+		for _, p := range []struct {
+			how   types.PatchType
+			patch string
+			want  string
+		}{
+			{types.MergePatchType, `{"data":{"v":"2"}}`, "2"},
+			{types.StrategicMergePatchType, `{"data":{"v":"3"}}`, "3"},
+			{types.JSONPatchType, `[{"op":"test","path":"/data/v","value":"3"},{"op":"replace","path":"/data/v","value":"4"}]`, "4"},
+		} {
+			got, err := maps.Patch(ctx, "a", p.how, []byte(p.patch), metav1.PatchOptions{})
+			if err != nil || got.Data["v"] != p.want {
+				t.Errorf("%s: got %v (%v), want v=%s", p.how, got, err, p.want)
+			}
+		}
+	})
+}
+
+func TestServerSideApply(t *testing.T) {
+	eachMedia(t, func(t *testing.T, ctx context.Context, c *kubernetes.Clientset) {
+		maps := c.CoreV1().ConfigMaps("default")
+		apply := func(value, who string, force bool) (*corev1.ConfigMap, error) {
+			return maps.Apply(ctx, corev1apply.ConfigMap("a", "default").WithData(map[string]string{"v": value}), metav1.ApplyOptions{FieldManager: who, Force: force})
+		}
+		must[*corev1.ConfigMap](t)(apply("1", "one", false))
+		if _, err := apply("2", "two", false); !apierrors.IsConflict(err) {
+			t.Errorf("apply over another's field: got %v, want Conflict", err)
+		}
+		got := must[*corev1.ConfigMap](t)(apply("2", "two", true))
+		same := must[*corev1.ConfigMap](t)(apply("2", "two", true))
+		if got.Data["v"] != "2" || same.ResourceVersion != got.ResourceVersion {
+			t.Errorf("got %v at %s and then %s, want v=2 and no second write", got.Data, got.ResourceVersion, same.ResourceVersion)
+		}
+	})
+}
+
+func TestAnInformerFollows(t *testing.T) {
+	eachMedia(t, func(t *testing.T, ctx context.Context, c *kubernetes.Clientset) {
+		maps := c.CoreV1().ConfigMaps("default")
+		must[*corev1.ConfigMap](t)(maps.Create(ctx, configMap("before", "1"), metav1.CreateOptions{}))
+		factory := informers.NewSharedInformerFactory(c, 0)
+		informer := factory.Core().V1().ConfigMaps().Informer()
+		seen := make(chan string, 100)
+		informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+			AddFunc:    func(o any) { seen <- "+" + o.(*corev1.ConfigMap).Name },
+			UpdateFunc: func(_, o any) { seen <- "~" + o.(*corev1.ConfigMap).Name + o.(*corev1.ConfigMap).Data["v"] },
+			DeleteFunc: func(o any) { seen <- "-" + o.(*corev1.ConfigMap).Name },
+		})
+		factory.Start(ctx.Done())
+		factory.WaitForCacheSync(ctx.Done())
+		made := must[*corev1.ConfigMap](t)(maps.Create(ctx, configMap("b", "1"), metav1.CreateOptions{}))
+		made.Data["v"] = "2"
+		must[*corev1.ConfigMap](t)(maps.Update(ctx, made, metav1.UpdateOptions{}))
+		if err := maps.Delete(ctx, "b", metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{"+before", "+b", "~b2", "-b"} {
+			select {
+			case got := <-seen:
+				if got != want {
+					t.Errorf("got %s, want %s", got, want)
+				}
+			case <-ctx.Done():
+				t.Fatalf("%s has not come", want)
+			}
+		}
+	})
+}
+
+func TestPages(t *testing.T) {
+	eachMedia(t, func(t *testing.T, ctx context.Context, c *kubernetes.Clientset) {
+		maps := c.CoreV1().ConfigMaps("default")
+		for i := range 7 {
+			must[*corev1.ConfigMap](t)(maps.Create(ctx, configMap(fmt.Sprintf("a%d", i), "1"), metav1.CreateOptions{}))
+		}
+		var got []string
+		o := metav1.ListOptions{Limit: 3}
+		for {
+			page := must[*corev1.ConfigMapList](t)(maps.List(ctx, o))
+			for _, cm := range page.Items {
+				got = append(got, cm.Name)
+			}
+			if left := page.RemainingItemCount; (left == nil) != (page.Continue == "") || left != nil && *left != int64(7-len(got)) {
+				t.Errorf("after %v: %v remain", got, left)
+			}
+			if page.Continue == "" {
+				break
+			}
+			o.Continue = page.Continue
+			must[*corev1.ConfigMap](t)(maps.Create(ctx, configMap(fmt.Sprintf("b%d", len(got)), "1"), metav1.CreateOptions{}))
+		}
+		if want := "[a0 a1 a2 a3 a4 a5 a6]"; fmt.Sprint(got) != want {
+			t.Errorf("got %v, want %s: the pages are not of one state", got, want)
+		}
+	})
+}
+
+func TestPodsEndGracefully(t *testing.T) {
+	eachMedia(t, func(t *testing.T, ctx context.Context, c *kubernetes.Clientset) {
+		pods := c.CoreV1().Pods("default")
+		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{GenerateName: "p-", Finalizers: []string{"example.com/wait"}},
+			Spec: corev1.PodSpec{NodeName: "n", Containers: []corev1.Container{{Name: "c", Image: "i"}}}}
+		made := must[*corev1.Pod](t)(pods.Create(ctx, pod, metav1.CreateOptions{}))
+		if err := pods.Delete(ctx, made.Name, metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		ending := must[*corev1.Pod](t)(pods.Get(ctx, made.Name, metav1.GetOptions{}))
+		if ending.DeletionTimestamp == nil || *ending.DeletionGracePeriodSeconds != 30 || ending.Generation != made.Generation+1 {
+			t.Errorf("got %+v, want a deletion in 30 s and another generation", ending.ObjectMeta)
+		}
+		now := int64(0)
+		if err := pods.Delete(ctx, made.Name, metav1.DeleteOptions{GracePeriodSeconds: &now}); err != nil {
+			t.Fatal(err)
+		}
+		kept := must[*corev1.Pod](t)(pods.Get(ctx, made.Name, metav1.GetOptions{}))
+		kept.Finalizers = nil
+		if _, err := pods.Update(ctx, kept, metav1.UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := pods.Get(ctx, made.Name, metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+			t.Errorf("without its finalizer: got %v, want NotFound", err)
+		}
+	})
+}

@@ -1,0 +1,170 @@
+package server
+
+import (
+	"fmt"
+	"net/http"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/registry"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
+)
+
+func (s *Server) create(w http.ResponseWriter, q *request) error {
+	var o metav1.CreateOptions
+	if err := options(q.URL.Query(), &o); err != nil {
+		return err
+	}
+	if err := invalid("CreateOptions", metav1validation.ValidateCreateOptions(&o)); err != nil {
+		return err
+	}
+	obj, err := s.read(q, o.FieldValidation)
+	if err != nil {
+		return err
+	}
+	if q.endpoint.registry == nil {
+		return s.createIn(w, q, q.endpoint.sub(""), obj.GetName(), obj, len(o.DryRun) > 0)
+	}
+	if obj.GetName() == "" && obj.GetGenerateName() == "" && q.endpoint.Validate == nil {
+		return apierrors.NewBadRequest("name or generateName is required")
+	}
+	m, err := s.manager(q.endpoint, nil)
+	if err != nil {
+		return err
+	}
+	obj = m.UpdateNoErrors(q.endpoint.New(), obj, managerOf(o.FieldManager, q.UserAgent())).(resource.Object)
+	item, err := q.endpoint.registry.Create(q.Context(), q.namespace, obj, registry.Write{DryRun: len(o.DryRun) > 0})
+	if err != nil {
+		return err
+	}
+	return q.writeItem(w, http.StatusCreated, item)
+}
+
+// read decodes an object of the endpoint's kind and fills in what was left out.
+func (s *Server) read(q *request, directive string) (resource.Object, error) {
+	obj := q.endpoint.New()
+	info, err := s.codec.serializer(q.Request)
+	if err != nil {
+		return nil, err
+	}
+	data, err := body(q.Request)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.codec.decode(q.Context(), info, data, q.endpoint.GroupVersionKind, obj, directive); err != nil {
+		return nil, err
+	}
+	rowDefaulter{q.endpoint}.Default(obj)
+	return obj, nil
+}
+
+func (s *Server) update(w http.ResponseWriter, q *request) error {
+	var o metav1.UpdateOptions
+	if err := options(q.URL.Query(), &o); err != nil {
+		return err
+	}
+	if err := invalid("UpdateOptions", metav1validation.ValidateUpdateOptions(&o)); err != nil {
+		return err
+	}
+	obj, err := s.read(q, o.FieldValidation)
+	if err != nil {
+		return err
+	}
+	if err := q.checkName(obj); err != nil {
+		return err
+	}
+	m, err := s.manager(q.endpoint, q.sub)
+	if err != nil {
+		return err
+	}
+	who := managerOf(o.FieldManager, q.UserAgent())
+	write := registry.Write{DryRun: len(o.DryRun) > 0, Subresource: q.sub, UID: obj.GetUID(), Create: q.endpoint.CreateOnUpdate}
+	item, created, err := q.endpoint.registry.Update(q.Context(), q.namespace, q.info.Name, write, func(old resource.Object) (resource.Object, error) {
+		next := obj.DeepCopyObject().(resource.Object)
+		return m.UpdateNoErrors(q.endpoint.live(old), next, who).(resource.Object), nil
+	})
+	if err != nil {
+		return err
+	}
+	return q.writeItem(w, madeOrNot(created), item)
+}
+
+func madeOrNot(created bool) int {
+	if created {
+		return http.StatusCreated
+	}
+	return http.StatusOK
+}
+
+// live is the old object for somebody who may change it, and an empty one if
+// there is none.
+func (e *endpoint) live(old resource.Object) runtime.Object {
+	if old == nil {
+		return e.New()
+	}
+	return old.DeepCopyObject()
+}
+
+// checkName compares what the object says it is with the path.
+func (q *request) checkName(obj resource.Object) error {
+	if name := obj.GetName(); name != q.info.Name {
+		return apierrors.NewBadRequest(fmt.Sprintf("the name of the object (%s) does not match the name on the URL (%s)", name, q.info.Name))
+	}
+	if ns := obj.GetNamespace(); ns != "" && ns != q.namespace {
+		return apierrors.NewBadRequest(fmt.Sprintf("the namespace of the object (%s) does not match the namespace on the URL (%s)", ns, q.namespace))
+	}
+	return nil
+}
+
+// createSub is a POST to a subresource.
+func (s *Server) createSub(w http.ResponseWriter, q *request) error {
+	var o metav1.CreateOptions
+	if err := options(q.URL.Query(), &o); err != nil {
+		return err
+	}
+	if err := invalid("CreateOptions", metav1validation.ValidateCreateOptions(&o)); err != nil {
+		return err
+	}
+	info, err := s.codec.serializer(q.Request)
+	if err != nil {
+		return err
+	}
+	data, err := body(q.Request)
+	if err != nil {
+		return err
+	}
+	obj := q.sub.New()
+	if err := s.codec.decode(q.Context(), info, data, q.sub.GroupVersionKind, obj, o.FieldValidation); err != nil {
+		return err
+	}
+	return s.createIn(w, q, q.sub, q.info.Name, obj, len(o.DryRun) > 0)
+}
+
+func (s *Server) createIn(w http.ResponseWriter, q *request, sub *resource.Subresource, name string, obj runtime.Object, dryRun bool) error {
+	if sub == nil || sub.Create == nil {
+		return apierrors.NewMethodNotSupported(q.endpoint.GroupResource(), q.info.Verb)
+	}
+	if m, ok := obj.(metav1.Object); ok {
+		if ns := m.GetNamespace(); ns != "" && q.namespace != "" && ns != q.namespace {
+			return apierrors.NewBadRequest("the namespace of the provided object does not match the namespace sent on the request")
+		}
+	}
+	obj.GetObjectKind().SetGroupVersionKind(sub.GroupVersionKind)
+	result, err := sub.Create(q.Context(), s.Objects(), q.namespace, name, obj, dryRun)
+	if err != nil {
+		return err
+	}
+	kinds, _, err := s.conf.Scheme.ObjectKinds(result)
+	if err != nil {
+		return fmt.Errorf("answer of %s/%s: %w", q.info.Resource, sub.Name, err)
+	}
+	kind := kinds[0]
+	if kind.Kind == statusKind.Kind {
+		kind = statusKind
+	}
+	writeObject(w, q.out, http.StatusCreated, result, kind)
+	return nil
+}
