@@ -35,12 +35,14 @@ and leaves nothing behind. It needs neither root nor hardware virtualization.
   vm run -- uname -a            run a command
   vm test ./steps/...           run the tests of packages
   vm shell --systemd            look around in a Debian with systemd
+  vm boot DISK                  a container image as a machine, see lab bootable
   vm start, enter, cut, stop    machines that stay, for lab up --on qemu`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
 	root.AddCommand(imageCommand(), runCommand(), testCommand(), execCommand(), shellCommand(),
-		startCommand(), enterCommand(), cutCommand(), stopCommand(), holdCommand())
+		startCommand(), enterCommand(), cutCommand(), stopCommand(), holdCommand(),
+		diskCommand(), bootCommand(), exportCommand())
 	return root
 }
 

@@ -21,10 +21,15 @@ const (
 	Command Mode = "command" // our init, and the agent: ready in about two seconds
 	Systemd Mode = "systemd" // Debian as it is, and the agent as a service
 	Probe   Mode = "probe"   // only say so and power off
+	Image   Mode = "image"   // run what the config of a container image says, and power off
 )
 
 // ProbeAnswer is what a machine in Probe mode prints on its console.
 const ProbeAnswer = "groundup: this machine boots"
+
+// ExitMark begins the last line on the console of a machine in Image mode; the exit
+// code ends it.
+const ExitMark = "groundup: exit code "
 
 // A Config is what a machine is made of.
 type Config struct {
@@ -35,6 +40,7 @@ type Config struct {
 	Keep   bool   // what is written to Root stays there
 	Disk   string // raw, becomes /dev/vdb; may be empty
 	Mode   Mode
+	Run    []string // Image mode: instead of the image's command
 	Accel  Accel
 	Memory int // MiB
 	CPUs   int
@@ -99,7 +105,12 @@ func drive(id, file, format string, keep bool) []string {
 // and an emulated one pays dearly for mitigations; interfaces keep the names
 // eth0, eth1; a panic ends the machine, because of -no-reboot.
 func (c Config) cmdline() string {
-	return "console=ttyS0 quiet loglevel=4 mitigations=off net.ifnames=0 panic=-1 groundup=" + string(c.Mode)
+	line := "console=ttyS0 quiet loglevel=4 mitigations=off net.ifnames=0 panic=-1 groundup=" + string(c.Mode)
+	if len(c.Run) > 0 {
+		// What follows the dashes is for the first program: bootparam(7).
+		line += ` -- "` + strings.Join(c.Run, `" "`) + `"`
+	}
+	return line
 }
 
 // escape doubles commas, which separate qemu's options.

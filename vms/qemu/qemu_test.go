@@ -24,6 +24,8 @@ func TestArgs(t *testing.T) {
 			[]string{"-machine q35,vmport=off,accel=tcg -cpu Nehalem"}, nil},
 		{"the mode is for init", func(c *Config) { c.Mode = Systemd },
 			[]string{"console=ttyS0 quiet loglevel=4 mitigations=off net.ifnames=0 panic=-1 groundup=systemd"}, nil},
+		{"arguments are for the first program", func(c *Config) { c.Mode, c.Run = Image, []string{"sh", "-c", "echo a b"} },
+			[]string{`panic=-1 groundup=image -- "sh" "-c" "echo a b"`}, nil},
 		{"changes of disks are thrown away", func(c *Config) { c.Root, c.Disk = "/r.qcow2", "/d.img" },
 			[]string{
 				"-drive if=none,id=root,file=/r.qcow2,format=qcow2,snapshot=on,cache=unsafe -device virtio-blk-pci,drive=root",

@@ -92,7 +92,7 @@ func up(ctx context.Context, w io.Writer, dir string, s *step.Step, nodes int, h
 		return fmt.Errorf("%w\n     `lab up` again continues, `lab down` removes what there is", err)
 	}
 	fmt.Fprintln(w)
-	if err := showPods(ctx, w, c, s); err != nil {
+	if err := showPods(ctx, w, c, s, host == nil || host.Number == 1); err != nil {
 		return err
 	}
 	fmt.Fprintf(w, "%s  lab verify     %s\n", faint.Render("prove it "), faint.Render("(make verify)"))
@@ -105,8 +105,8 @@ func up(ctx context.Context, w io.Writer, dir string, s *step.Step, nodes int, h
 // them as they are: whether that is right is for verify to say.
 const podsTimeout = 20 * time.Second
 
-func showPods(ctx context.Context, w io.Writer, c *cluster.Cluster, s *step.Step) error {
-	files, err := s.Files(step.Node{First: true})
+func showPods(ctx context.Context, w io.Writer, c *cluster.Cluster, s *step.Step, first bool) error {
+	files, err := s.Files(step.Node{First: first})
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,8 @@
 // either it stays process 1, starts the agent and buries orphans, which is fast;
 // or it leaves a unit for the agent in /run and becomes systemd, which is what
 // a real machine runs. The word after groundup= on the kernel's command line
-// decides: command, systemd, or probe, which only proves that the machine boots.
+// decides: command, systemd, image, which runs what a container image says, or
+// probe, which only proves that the machine boots.
 //
 // The same program is the agent, and the machine's go command.
 package main
@@ -68,8 +69,13 @@ func boot() error {
 			return err
 		}
 		return becomeSystemd()
+	case qemu.Image:
+		if err := enterRoot(); err != nil {
+			return err
+		}
+		return runImage(os.Args[1:])
 	default:
-		return fmt.Errorf("groundup=%s on the kernel's command line: want command, systemd or probe", mode)
+		return fmt.Errorf("groundup=%s on the kernel's command line: want command, systemd, image or probe", mode)
 	}
 }
 
