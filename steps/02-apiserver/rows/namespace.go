@@ -59,6 +59,7 @@ func Namespaces() resource.Resource {
 }
 
 func newNamespace(ns *corev1.Namespace) {
+	defaulting.Namespace(ns) // once more: the name may have been generated
 	ns.Status = corev1.NamespaceStatus{Phase: corev1.NamespaceActive}
 	if !slices.Contains(ns.Spec.Finalizers, corev1.FinalizerKubernetes) {
 		ns.Spec.Finalizers = append(ns.Spec.Finalizers, corev1.FinalizerKubernetes)

@@ -32,6 +32,7 @@ func Pods() resource.Resource {
 			PrepareForUpdate: onUpdate(updatePod),
 			Validate:         one(validation.Pod),
 			ValidateUpdate:   two(validation.PodUpdate),
+			Warnings:         two(podWarnings),
 			GracePeriod:      podGrace,
 		},
 		Columns: printing.PodColumns,

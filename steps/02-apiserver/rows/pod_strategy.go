@@ -8,14 +8,16 @@ import (
 // newPod gives a pod its first status. Who makes it can't: a pod that claims to
 // run already is as pending as any.
 func newPod(p *corev1.Pod) {
+	p.Generation = 1
+	completeResources(p)
 	p.Status = corev1.PodStatus{Phase: corev1.PodPending, QOSClass: qosClass(p)}
 	if len(p.Spec.SchedulingGates) > 0 {
-		p.Status.Conditions = []corev1.PodCondition{{
+		setCondition(&p.Status, corev1.PodCondition{
 			Type:    corev1.PodScheduled,
 			Status:  corev1.ConditionFalse,
 			Reason:  corev1.PodReasonSchedulingGated,
 			Message: "Scheduling is blocked due to non-empty scheduling gates",
-		}}
+		})
 	}
 	selectOwnKind(p)
 }

@@ -2,6 +2,7 @@ package rows
 
 import (
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/defaulting"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/printing"
@@ -21,7 +22,14 @@ func PodTemplates() resource.Resource {
 		New:              object[corev1.PodTemplate],
 		NewList:          list[corev1.PodTemplateList],
 		Strategy: resource.Strategy{
+			PrepareForCreate: onCreate(func(t *corev1.PodTemplate) { t.Generation = 1 }),
+			PrepareForUpdate: onUpdate(func(t, old *corev1.PodTemplate) {
+				if !equality.Semantic.DeepEqual(t.Template, old.Template) {
+					t.Generation = old.Generation + 1
+				}
+			}),
 			Default:        change(defaulting.PodTemplate),
+			Warnings:       two(podTemplateWarnings),
 			Validate:       one(validation.PodTemplate),
 			ValidateUpdate: two(validation.PodTemplateUpdate),
 		},

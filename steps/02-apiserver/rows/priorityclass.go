@@ -20,9 +20,10 @@ func PriorityClasses() resource.Resource {
 		New:              object[schedulingv1.PriorityClass],
 		NewList:          list[schedulingv1.PriorityClassList],
 		Strategy: resource.Strategy{
-			Default:        change(defaulting.PriorityClass),
-			Validate:       one(validation.PriorityClass),
-			ValidateUpdate: two(validation.PriorityClassUpdate),
+			PrepareForCreate: onCreate(func(c *schedulingv1.PriorityClass) { c.Generation = 1 }),
+			Default:          change(defaulting.PriorityClass),
+			Validate:         one(validation.PriorityClass),
+			ValidateUpdate:   two(validation.PriorityClassUpdate),
 		},
 		Columns: printing.PriorityClassColumns,
 		Cells:   one(printing.PriorityClass),

@@ -32,6 +32,7 @@ func Services() resource.Resource {
 			PrepareForUpdate: onUpdate(updateService),
 			Validate:         one(validation.Service),
 			ValidateUpdate:   two(validation.ServiceUpdate),
+			Warnings:         two(serviceWarnings),
 			CreateOnUpdate:   true,
 		},
 		Columns: printing.ServiceColumns,

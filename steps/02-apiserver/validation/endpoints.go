@@ -49,7 +49,7 @@ func (f *findings) subsets(subsets []corev1.EndpointSubset, p *field.Path) {
 }
 
 func (f *findings) endpointAddress(a *corev1.EndpointAddress, p *field.Path) {
-	f.add(validation.IsValidIPForLegacyField(p.Child("ip"), a.IP, false, nil))
+	f.add(validation.IsValidIPForLegacyField(p.Child("ip"), a.IP, strict, nil))
 	if a.Hostname != "" {
 		f.label(p.Child("hostname"), a.Hostname)
 	}

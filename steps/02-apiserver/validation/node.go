@@ -93,7 +93,7 @@ func (f *findings) nodeResources(s *corev1.NodeStatus) {
 // podCIDRs wants at most one range for each family of addresses.
 func (f *findings) podCIDRs(ranges []string, p *field.Path) {
 	for i, cidr := range ranges {
-		f.add(validation.IsValidCIDRForLegacyField(p.Index(i), cidr, false, nil))
+		f.add(validation.IsValidCIDRForLegacyField(p.Index(i), cidr, strict, nil))
 	}
 	if len(ranges) > 1 && (len(ranges) > 2 || !dualStack(ranges)) {
 		f.invalid(p, ranges, "may specify no more than one CIDR for each IP family")

@@ -168,7 +168,7 @@ func (f *findings) keysOf(keys []string, s *metav1.LabelSelector, p *field.Path)
 func (f *findings) spread(constraints []corev1.TopologySpreadConstraint, p *field.Path) {
 	for i, c := range constraints {
 		at := p.Index(i)
-		atLeast(f, at.Child("maxSkew"), int64(c.MaxSkew), 1, "must be greater than 0")
+		atLeast(f, at.Child("maxSkew"), int64(c.MaxSkew), 1, "must be greater than zero")
 		if c.TopologyKey == "" {
 			f.required(at.Child("topologyKey"), "can not be empty")
 		} else {
@@ -196,7 +196,7 @@ func (f *findings) minDomains(c corev1.TopologySpreadConstraint, p *field.Path) 
 	if c.MinDomains == nil {
 		return
 	}
-	atLeast(f, p, int64(*c.MinDomains), 1, "must be greater than 0")
+	atLeast(f, p, int64(*c.MinDomains), 1, "must be greater than zero")
 	if c.WhenUnsatisfiable != corev1.DoNotSchedule {
 		f.invalid(p, c.MinDomains, fmt.Sprintf("can only use minDomains if whenUnsatisfiable=%s, not %s", corev1.DoNotSchedule, c.WhenUnsatisfiable))
 	}

@@ -26,11 +26,11 @@ func PodResize(p, old *corev1.Pod, class func(*corev1.Pod) corev1.PodQOSClass) f
 	if !resizable(&old.Status) {
 		f.forbidden(spec, "Pod running on node without support for resize")
 	}
-	if !f.sameOrder(p.Spec.Containers, old.Spec.Containers, spec.Child("containers")) ||
-		!f.sameOrder(p.Spec.InitContainers, old.Spec.InitContainers, spec.Child("initContainers")) {
-		return f.list
+	main := f.sameOrder(p.Spec.Containers, old.Spec.Containers, "containers")
+	init := f.sameOrder(p.Spec.InitContainers, old.Spec.InitContainers, "initContainers")
+	if main && init {
+		f.resizes(p, old)
 	}
-	f.resizes(p, old)
 	return f.list
 }
 
@@ -40,15 +40,16 @@ func resizable(s *corev1.PodStatus) bool {
 	return i < 0 || s.ContainerStatuses[i].Resources != nil
 }
 
-func (f *findings) sameOrder(now, old []corev1.Container, p *field.Path) bool {
+func (f *findings) sameOrder(now, old []corev1.Container, name string) bool {
+	p := spec.Child(name)
 	if len(now) != len(old) {
-		f.forbidden(p, "pod resize may not add or remove containers")
+		f.forbidden(p, name+" may not be added or removed on resize")
 		return false
 	}
 	same := true
 	for i := range now {
 		if now[i].Name != old[i].Name {
-			f.forbidden(p.Index(i).Child("name"), "containers may not be renamed or reordered on resize")
+			f.forbidden(p.Index(i).Child("name"), name+" may not be renamed or reordered on resize")
 			same = false
 		}
 	}

@@ -6,8 +6,8 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	resourcehelper "k8s.io/component-helpers/resource"
 )
 
 // podResources checks what the pod asks for as a whole, and that its containers
@@ -26,12 +26,13 @@ func (f *findings) podResources(s *corev1.PodSpec, p *field.Path) {
 	}
 	f.wholeList(r.Limits, p.Child("limits"))
 	f.wholeList(r.Requests, p.Child("requests"))
+	together := resourcehelper.AggregateContainerRequests(&corev1.Pod{Spec: *s}, resourcehelper.PodResourcesOptions{})
 	for _, name := range slices.Sorted(maps.Keys(r.Requests)) {
 		want, limit := r.Requests[name], r.Limits[name]
 		if _, limited := r.Limits[name]; limited && want.Cmp(limit) > 0 {
 			f.invalid(p.Child("requests"), want.String(), fmt.Sprintf("must be less than or equal to %s limit of %s", name, limit.String()))
 		}
-		if sum := containerRequests(s, name); sum.Cmp(want) > 0 {
+		if sum := together[name]; sum.Cmp(want) > 0 {
 			f.invalid(p.Child("requests").Key(string(name)), want.String(),
 				fmt.Sprintf("must be greater than or equal to aggregate container requests of %s", sum.String()))
 		}
@@ -58,31 +59,4 @@ func (f *findings) wholeList(list corev1.ResourceList, p *field.Path) {
 		}
 		f.quantity(name, list[name], at)
 	}
-}
-
-// containerRequests is what the pod needs at the same time: its containers and
-// sidecars together, or one init container with the sidecars before it.
-func containerRequests(s *corev1.PodSpec, name corev1.ResourceName) resource.Quantity {
-	var sum, sidecars, most resource.Quantity
-	for _, c := range s.InitContainers {
-		q := c.Resources.Requests[name]
-		if c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
-			sidecars.Add(q)
-			q = sidecars.DeepCopy()
-		} else {
-			q = q.DeepCopy()
-			q.Add(sidecars)
-		}
-		if q.Cmp(most) > 0 {
-			most = q
-		}
-	}
-	for _, c := range s.Containers {
-		sum.Add(c.Resources.Requests[name])
-	}
-	sum.Add(sidecars)
-	if most.Cmp(sum) > 0 {
-		return most
-	}
-	return sum
 }

@@ -114,7 +114,7 @@ func (f *findings) hostIPs(s, old *corev1.PodStatus, p *field.Path) {
 
 func (f *findings) statusIPs(ips, before []string, value any, p *field.Path) {
 	for i, ip := range ips {
-		f.add(validation.IsValidIPForLegacyField(p.Index(i), ip, false, before))
+		f.add(validation.IsValidIPForLegacyField(p.Index(i), ip, strict, before))
 	}
 	if len(ips) > 1 && (len(ips) > 2 || !dualStack(ips)) {
 		f.invalid(p, value, "may specify no more than one IP for each IP family")

@@ -58,6 +58,11 @@ func harmless(s corev1.PodSpec) corev1.PodSpec {
 	for _, list := range [][]corev1.Container{s.InitContainers, s.Containers} {
 		for i := range list {
 			list[i].Image = strings.TrimSpace(list[i].Image)
+			for j := range list[i].Ports {
+				if port := &list[i].Ports[j]; s.HostNetwork && port.HostPort == 0 {
+					port.HostPort = port.ContainerPort
+				}
+			}
 		}
 	}
 	return s

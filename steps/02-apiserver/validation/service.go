@@ -47,7 +47,7 @@ func (f *findings) service(s, old *corev1.Service) {
 	f.clusterIPs(s, old.Spec.ClusterIPs)
 	for i, ip := range s.Spec.ExternalIPs {
 		at := spec.Child("externalIPs").Index(i)
-		if bad := validation.IsValidIPForLegacyField(at, ip, false, old.Spec.ExternalIPs); len(bad) > 0 {
+		if bad := validation.IsValidIPForLegacyField(at, ip, strict, old.Spec.ExternalIPs); len(bad) > 0 {
 			f.add(bad)
 		} else {
 			f.endpointIP(ip, at)
@@ -192,7 +192,7 @@ func (f *findings) wellFormed(ips, before []string, p *field.Path) bool {
 	errors := len(f.list)
 	for i, ip := range ips {
 		if i > 0 || ip != corev1.ClusterIPNone {
-			f.add(validation.IsValidIPForLegacyField(p.Index(i), ip, false, before))
+			f.add(validation.IsValidIPForLegacyField(p.Index(i), ip, strict, before))
 		} else if len(ips) > 1 {
 			f.invalid(p, ips, "'None' must be the first and only value")
 		}
@@ -271,7 +271,7 @@ func (f *findings) sourceRanges(s, old *corev1.Service) {
 		f.forbidden(p, onlyBalanced)
 	}
 	for i, r := range ranges {
-		f.add(validation.IsValidCIDRForLegacyField(at(i), strings.TrimSpace(r), false, before))
+		f.add(validation.IsValidCIDRForLegacyField(at(i), strings.TrimSpace(r), strict, before))
 	}
 }
 

@@ -103,7 +103,7 @@ func ServiceStatusUpdate(s, old *corev1.Service) field.ErrorList {
 
 func (f *findings) ingress(in corev1.LoadBalancerIngress, before []string, p *field.Path) {
 	if in.IP != "" {
-		f.add(validation.IsValidIPForLegacyField(p.Child("ip"), in.IP, false, before))
+		f.add(validation.IsValidIPForLegacyField(p.Child("ip"), in.IP, strict, before))
 	}
 	switch mode := p.Child("ipMode"); {
 	case in.IPMode == nil && in.IP != "":

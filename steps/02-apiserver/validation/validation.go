@@ -100,6 +100,10 @@ func (f *findings) labels(p *field.Path, labels map[string]string) {
 	f.add(metavalidation.ValidateLabels(labels, p))
 }
 
+// strict refuses addresses in spellings that programs read differently, such as
+// 010.0.0.1, except where they are already.
+const strict = true
+
 var metadata = field.NewPath("metadata")
 
 // meta checks the metadata of a namespaced object whose name has to please the function.
