@@ -94,5 +94,13 @@ func printStatus(w io.Writer, c *cluster.Cluster) error {
 			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%s\t%s\n", n.Name, n.IP, s.Name, pid, s.Restarts, short(time.Since(s.Since).Truncate(time.Second)), s.Last)
 		}
 	}
-	return t.Flush()
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	line, err := firstToEnd(c)
+	if err != nil || line == "" {
+		return err
+	}
+	_, err = fmt.Fprintf(w, "\n%s\n", line)
+	return err
 }

@@ -147,6 +147,9 @@ func (c *Cluster) bootNode(ctx context.Context, spec Spec, state State, authorit
 	if err := c.credentials(spec, authority, n, info); err != nil {
 		return err
 	}
+	if info.Credentials, err = c.fingerprint(n); err != nil {
+		return err
+	}
 	files, err := c.files(spec, state, info, authority)
 	if err != nil {
 		return err
@@ -332,6 +335,7 @@ func resolvConf() ([]byte, error) {
 // count: the kubelet watches those.
 func (c *Cluster) services(spec Spec, info step.Node, files map[string][]byte) ([]initd.Service, error) {
 	config := sha256.New()
+	fmt.Fprintln(config, info.Credentials)
 	for _, path := range slices.Sorted(maps.Keys(files)) {
 		if strings.HasPrefix(path, "/etc/kubernetes/") && !isManifest(path) {
 			fmt.Fprintf(config, "%s %d\n%s", path, len(files[path]), files[path])

@@ -71,6 +71,9 @@ type Node struct {
 	First   bool // the node that runs the static pods of manifests/
 	// ControlPlane is the address of the first node, where the API server is.
 	ControlPlane string
+	// Credentials tells one set of the node's certificates and keys from another.
+	// A manifest that mentions it is started again when they are renewed.
+	Credentials string
 	// Images are the images of components, by the component's name.
 	Images map[string]string
 }
