@@ -24,7 +24,7 @@ const systemCritical = int32(2_000_000_000)
 // A critical pod stays: nobody would make a static pod anew before its manifest
 // changes, and the node may depend on it. Upstream: eviction_manager.go, evictPod.
 func (k *Kubelet) Evict(pod *corev1.Pod, message string) {
-	if critical(pod) {
+	if Critical(pod) {
 		k.Log.Warn("a critical pod is not evicted", "pod", nameOf(pod), "why", message)
 		return
 	}
@@ -66,8 +66,8 @@ func (k *Kubelet) orderAlive(uid types.UID, e ending) (changed bool) {
 	return w != nil && w.alive && w.stop(e)
 }
 
-// critical reports whether the node would rather do without other pods.
-func critical(pod *corev1.Pod) bool {
+// Critical reports whether the node would rather do without other pods.
+func Critical(pod *corev1.Pod) bool {
 	p := pod.Spec.Priority
 	return podsource.IsStatic(pod) || p != nil && *p >= systemCritical
 }

@@ -70,20 +70,7 @@ func New(conf Config) *Mirror {
 // Watch returns a source that reports what inner does, and whose pods have mirrors.
 func (m *Mirror) Watch(inner podsource.Source) podsource.Source {
 	m.wanted++
-	return &watched{inner, m}
-}
-
-type watched struct {
-	podsource.Source
-	mirror *Mirror
-}
-
-// Run implements [podsource.Source].
-func (w *watched) Run(ctx context.Context, update func([]*corev1.Pod)) error {
-	return w.Source.Run(ctx, func(pods []*corev1.Pod) {
-		w.mirror.set(w.Name(), pods)
-		update(pods)
-	})
+	return podsource.Tee(inner, func(pods []*corev1.Pod) { m.set(inner.Name(), pods) })
 }
 
 func (m *Mirror) set(source string, pods []*corev1.Pod) {
