@@ -1,6 +1,7 @@
 package connect
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -44,7 +45,8 @@ func (c Config) log(w http.ResponseWriter, r *http.Request, t target) error {
 	}
 	defer body.Close()
 	if wsstream.IsWebSocketRequest(r) {
-		_ = wsstream.NewReader(body, true, wsstream.NewDefaultReaderProtocols()).Copy(w, r) // it has answered by then
+		whole := bufio.NewReader(body) // the library loses bytes that come together with the end
+		_ = wsstream.NewReader(whole, true, wsstream.NewDefaultReaderProtocols()).Copy(w, r) // it has answered by then
 		return nil
 	}
 	w.Header().Set("Content-Type", "text/plain")
