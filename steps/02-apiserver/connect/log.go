@@ -45,7 +45,7 @@ func (c Config) log(w http.ResponseWriter, r *http.Request, t target) error {
 	}
 	defer body.Close()
 	if wsstream.IsWebSocketRequest(r) {
-		whole := bufio.NewReader(body) // the library loses bytes that come together with the end
+		whole := bufio.NewReader(body)                                                       // the library loses bytes that come together with the end
 		_ = wsstream.NewReader(whole, true, wsstream.NewDefaultReaderProtocols()).Copy(w, r) // it has answered by then
 		return nil
 	}
