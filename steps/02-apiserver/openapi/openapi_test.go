@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	cliresource "k8s.io/cli-runtime/pkg/resource"
 	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/openapi/cached"
 	"k8s.io/client-go/rest"
 	"k8s.io/kube-openapi/pkg/spec3"
 	"k8s.io/kube-openapi/pkg/validation/spec"
@@ -37,13 +38,14 @@ func client(t *testing.T) (*discovery.DiscoveryClient, string) {
 
 func TestKubectlExplainsEveryRow(t *testing.T) {
 	c, _ := client(t)
+	docs := cached.NewClient(c.OpenAPIV3())
 	for _, r := range rows.All() {
 		if len(r.Without) > 3 { // what can't be read is not explained
 			continue
 		}
 		for _, recursive := range []bool{false, true} {
 			var out bytes.Buffer
-			if err := explain.PrintModelDescription(nil, &out, c.OpenAPIV3(), r.GroupVersionResource(), recursive, 0, "plaintext"); err != nil {
+			if err := explain.PrintModelDescription(nil, &out, docs, r.GroupVersionResource(), recursive, 0, "plaintext"); err != nil {
 				t.Errorf("explain %s: %v", r.GroupVersionResource(), err)
 			} else if !strings.Contains(out.String(), "KIND:       "+r.Kind) {
 				t.Errorf("explain %s: got %q, want its kind", r.GroupVersionResource(), out.String()[:min(200, out.Len())])
@@ -54,6 +56,7 @@ func TestKubectlExplainsEveryRow(t *testing.T) {
 
 func TestExplainKnowsTypesAndWords(t *testing.T) {
 	c, _ := client(t)
+	docs := cached.NewClient(c.OpenAPIV3())
 	for path, want := range map[string][]string{
 		"spec.containers":                            {"FIELD: containers <[]Container>", "List of containers belonging to the pod."},
 		"spec.containers.ports":                      {"containerPort\t<integer> -required-"},
@@ -64,7 +67,7 @@ func TestExplainKnowsTypesAndWords(t *testing.T) {
 	} {
 		var out bytes.Buffer
 		pods := schema.GroupVersionResource{Version: "v1", Resource: "pods"}
-		if err := explain.PrintModelDescription(strings.Split(path, "."), &out, c.OpenAPIV3(), pods, false, 0, "plaintext"); err != nil {
+		if err := explain.PrintModelDescription(strings.Split(path, "."), &out, docs, pods, false, 0, "plaintext"); err != nil {
 			t.Errorf("explain pod.%s: %v", path, err)
 			continue
 		}
