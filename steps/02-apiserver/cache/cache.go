@@ -307,6 +307,13 @@ func (c *Cache) Get(key string) *Item {
 	return item
 }
 
+// Len is how many objects there are.
+func (c *Cache) Len() int {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.items.Len()
+}
+
 // A Snapshot is the state at one revision.
 type Snapshot struct {
 	Revision int64

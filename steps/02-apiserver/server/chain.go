@@ -27,7 +27,7 @@ func (s *Server) Handler() http.Handler {
 	links := []link{
 		s.recovered,  // a bug costs one request, not the server
 		withInfo,     // what the request is about
-		s.recorded,   // metrics, audit: also of those that are refused
+		s.observed,   // metrics, audit: also of those that are refused
 		withWarnings, // what the client should know besides the answer
 		s.timed,      // no request takes for ever
 		s.authenticated,
@@ -65,7 +65,7 @@ func withInfo(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		info, err := infos.NewRequestInfo(r)
 		if err != nil {
-			writeError(w, r, apierrors.NewBadRequest(err.Error()))
+			WriteError(w, r, apierrors.NewBadRequest(err.Error()))
 			return
 		}
 		next.ServeHTTP(w, r.WithContext(apirequest.WithRequestInfo(r.Context(), info)))
@@ -75,13 +75,6 @@ func withInfo(next http.Handler) http.Handler {
 func infoOf(r *http.Request) *apirequest.RequestInfo {
 	info, _ := apirequest.RequestInfoFrom(r.Context())
 	return info
-}
-
-func (s *Server) recorded(next http.Handler) http.Handler {
-	for i := len(s.conf.Record) - 1; i >= 0; i-- {
-		next = s.conf.Record[i](next)
-	}
-	return next
 }
 
 // A warner adds warnings to the header of the answer: RFC 7234, section 5.5. All
@@ -155,9 +148,10 @@ func (s *Server) authenticated(next http.Handler) http.Handler {
 			s.conf.Log.Info("refused a client", "remote", r.RemoteAddr, "path", r.URL.Path, "error", err)
 		}
 		if err != nil || !ok {
-			writeError(w, r, apierrors.NewUnauthorized("Unauthorized"))
+			WriteError(w, r, apierrors.NewUnauthorized("Unauthorized"))
 			return
 		}
+		setUser(r, who)
 		next.ServeHTTP(w, r.WithContext(apirequest.WithUser(r.Context(), who)))
 	})
 }
@@ -182,7 +176,7 @@ func (s *Server) authorized(next http.Handler) http.Handler {
 		}
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		resource := schema.GroupResource{Group: a.GetAPIGroup(), Resource: a.GetResource()}
-		writeError(w, r, apierrors.NewForbidden(resource, a.GetName(), errors.New(forbidden(a, reason))))
+		WriteError(w, r, apierrors.NewForbidden(resource, a.GetName(), errors.New(forbidden(a, reason))))
 	})
 }
 

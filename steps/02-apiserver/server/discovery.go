@@ -150,7 +150,7 @@ func plain(obj runtime.Object, kind string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		out, err := negotiate(r)
 		if err != nil {
-			writeError(w, r, err)
+			WriteError(w, r, err)
 			return
 		}
 		writeObject(w, out, http.StatusOK, obj.DeepCopyObject(), schema.GroupVersion{Version: "v1"}.WithKind(kind))

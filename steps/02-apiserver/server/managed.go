@@ -66,3 +66,7 @@ func (e *endpoint) sub(name string) *resource.Subresource {
 	}
 	return nil
 }
+
+// Prepare reads the schemas that the managers need, so that the first write does
+// not have to wait for it.
+func (s *Server) Prepare() { s.converter() }

@@ -43,7 +43,7 @@ func (s *Server) resource(w http.ResponseWriter, r *http.Request, info *apireque
 	}
 	handle := s.verb(q)
 	if handle == nil {
-		writeError(w, r, apierrors.NewMethodNotSupported(e.GroupResource(), info.Verb))
+		WriteError(w, r, apierrors.NewMethodNotSupported(e.GroupResource(), info.Verb))
 		return
 	}
 	var err error
@@ -51,7 +51,7 @@ func (s *Server) resource(w http.ResponseWriter, r *http.Request, info *apireque
 		err = handle(s, w, q)
 	}
 	if err != nil {
-		writeError(w, r, err)
+		WriteError(w, r, err)
 	}
 }
 

@@ -45,11 +45,10 @@ type Config struct {
 	TypeConverter func() managedfields.TypeConverter
 
 	Authenticator Authenticator
-	Authorizer    authorizer.Authorizer
+	Authorizer    authorizer.UnconditionalAuthorizer
 	// Limit lets a request in when there is room for it, or answers 429.
-	Limit func(http.Handler) http.Handler
-	// Record sees every request and its answer. The first is outermost.
-	Record []func(http.Handler) http.Handler
+	Limit     func(http.Handler) http.Handler
+	Observers []Observer
 
 	Handlers map[string]http.Handler // further paths: /metrics, /openapi/v3/; a slash at the end is for all below
 	Checks   []Check                 // of the server's health, besides those of its own

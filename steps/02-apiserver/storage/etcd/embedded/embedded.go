@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
@@ -35,8 +36,9 @@ type Config struct {
 
 // Server is etcd with a client in the same process.
 type Server struct {
-	Client *clientv3.Client
-	etcd   *embed.Etcd
+	Client   *clientv3.Client
+	etcd     *embed.Etcd
+	stopping atomic.Bool
 }
 
 // Socket is where `etcdctl --endpoints unix://…` finds the server of dir.
@@ -48,7 +50,8 @@ func Start(ctx context.Context, conf Config) (*Server, error) {
 	if err := os.MkdirAll(conf.Dir, 0o700); err != nil {
 		return nil, err
 	}
-	c, err := config(conf)
+	s := &Server{}
+	c, err := config(conf, &s.stopping)
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +59,7 @@ func Start(ctx context.Context, conf Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start etcd in %s: %w", conf.Dir, err)
 	}
-	s := &Server{etcd: etcd}
+	s.etcd = etcd
 	select {
 	case <-etcd.Server.ReadyNotify():
 	case err = <-etcd.Err():
@@ -78,11 +81,12 @@ func (s *Server) Failed() <-chan error { return s.etcd.Err() }
 
 // Stop ends the client and the server, and blocks until the files are closed.
 func (s *Server) Stop() {
+	s.stopping.Store(true)
 	s.Client.Close()
 	s.etcd.Close()
 }
 
-func config(conf Config) (*embed.Config, error) {
+func config(conf Config, stopping *atomic.Bool) (*embed.Config, error) {
 	dir, err := filepath.Abs(conf.Dir)
 	if err != nil {
 		return nil, err
@@ -105,6 +109,6 @@ func config(conf Config) (*embed.Config, error) {
 	c.TickMs, c.ElectionMs = 10, 100
 	c.UnsafeNoFsync, c.QuotaBackendBytes = conf.NoSync, conf.Quota
 	c.EnableGRPCGateway = false
-	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zapLogger(conf.Log))
+	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zapLogger(conf.Log, stopping))
 	return c, nil
 }

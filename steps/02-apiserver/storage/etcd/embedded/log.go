@@ -3,35 +3,39 @@ package embedded
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 )
 
-// zapLogger lets etcd, which logs by zap, write to our log. What etcd says of its
-// ordinary life is for debugging here.
-func zapLogger(log *slog.Logger) *zap.Logger { return zap.New(core{log.With("from", "etcd")}) }
+// zapLogger lets etcd, which logs by zap, write to our log. What etcd says short of
+// an error is for debugging here, and so is all that it says once it is told to stop, when its
+// own listeners' ends are errors to it.
+func zapLogger(log *slog.Logger, stopping *atomic.Bool) *zap.Logger {
+	return zap.New(core{log.With("from", "etcd"), stopping})
+}
 
-type core struct{ log *slog.Logger }
+type core struct {
+	log      *slog.Logger
+	stopping *atomic.Bool
+}
 
 var _ zapcore.Core = core{}
 
-func level(l zapcore.Level) slog.Level {
-	switch {
-	case l >= zapcore.ErrorLevel:
+func (c core) level(l zapcore.Level) slog.Level {
+	if l >= zapcore.ErrorLevel && !c.stopping.Load() {
 		return slog.LevelError
-	case l == zapcore.WarnLevel:
-		return slog.LevelWarn
 	}
 	return slog.LevelDebug
 }
 
 // Enabled implements zapcore.LevelEnabler.
-func (c core) Enabled(l zapcore.Level) bool { return c.log.Enabled(context.Background(), level(l)) }
+func (c core) Enabled(l zapcore.Level) bool { return c.log.Enabled(context.Background(), c.level(l)) }
 
 // With implements zapcore.Core.
 func (c core) With(fields []zapcore.Field) zapcore.Core {
-	return core{c.log.With(attributes(fields)...)}
+	return core{c.log.With(attributes(fields)...), c.stopping}
 }
 
 // Check implements zapcore.Core.
@@ -44,7 +48,7 @@ func (c core) Check(e zapcore.Entry, to *zapcore.CheckedEntry) *zapcore.CheckedE
 
 // Write implements zapcore.Core.
 func (c core) Write(e zapcore.Entry, fields []zapcore.Field) error {
-	c.log.Log(context.Background(), level(e.Level), e.Message, attributes(fields)...)
+	c.log.Log(context.Background(), c.level(e.Level), e.Message, attributes(fields)...)
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync/atomic"
 
 	"go.etcd.io/etcd/etcdutl/v3/snapshot"
 	"go.etcd.io/etcd/server/v3/embed"
@@ -23,7 +24,7 @@ func Restore(file, dir string, log *slog.Logger) error {
 		return fmt.Errorf("restore a snapshot to %s: it exists already (%v): move it away first", dir, err)
 	}
 	c := embed.NewConfig()
-	err := snapshot.NewV3(zapLogger(log)).Restore(snapshot.RestoreConfig{
+	err := snapshot.NewV3(zapLogger(log, new(atomic.Bool))).Restore(snapshot.RestoreConfig{
 		SnapshotPath:        file,
 		OutputDataDir:       dir,
 		Name:                c.Name,
