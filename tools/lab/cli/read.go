@@ -21,7 +21,7 @@ func readCommand() *cobra.Command {
 	var quote, record, check bool
 	var file string
 	cmd := &cobra.Command{
-		Use:   "read [STEP]",
+		Use:   "read [STEP|LAB]",
 		Short: "The guide of a step, rendered in the terminal",
 		Long: `read renders labs/NN-name/guide.md. The code it quotes is copied from the compiled
 source, and the output it shows was printed by a real run: --quote and --record
@@ -33,11 +33,11 @@ copy and run again, and --check says whether either has changed.`,
 				return err
 			}
 			if file == "" {
-				s, _, err := chooseStep(args)
+				_, _, lab, err := chooseLab(args)
 				if err != nil {
 					return err
 				}
-				file = filepath.Join(dir, "labs", s.Name, "guide.md")
+				file = filepath.Join(lab, "guide.md")
 			}
 			if quote || record {
 				return refresh(cmd.Context(), cmd.OutOrStdout(), dir, file, quote, record, check)

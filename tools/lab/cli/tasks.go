@@ -20,13 +20,13 @@ func loadTasks(args []string) ([]check.Check, check.Runner, error) {
 	if err := asRoot("looking into nodes"); err != nil {
 		return nil, check.Runner{}, err
 	}
-	s, dir, err := chooseStep(args)
+	_, dir, lab, err := chooseLab(args)
 	if err != nil {
 		return nil, check.Runner{}, err
 	}
-	tasks := filepath.Join(dir, "labs", s.Name, "tasks")
+	tasks := filepath.Join(lab, "tasks")
 	if _, err := os.Stat(tasks); errors.Is(err, fs.ErrNotExist) {
-		return nil, check.Runner{}, fmt.Errorf("step %02d has no tasks", s.Number)
+		return nil, check.Runner{}, fmt.Errorf("%s has no tasks", filepath.Base(lab))
 	}
 	all, err := check.Load(tasks)
 	if err != nil {
@@ -39,7 +39,7 @@ func loadTasks(args []string) ([]check.Check, check.Runner, error) {
 func tasksCommand() *cobra.Command {
 	var once bool
 	cmd := &cobra.Command{
-		Use:   "tasks [STEP]",
+		Use:   "tasks [STEP|LAB]",
 		Short: "The tasks of a step, live: they tick themselves off as the cluster gets there",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -101,8 +101,9 @@ func printTasks(ctx context.Context, w io.Writer, runner check.Runner, tasks []c
 	return open
 }
 
+// oneTask finds a task by its id, in the step's lab or in the one that comes second.
 func oneTask(args []string) (check.Check, check.Runner, error) {
-	tasks, runner, err := loadTasks(nil)
+	tasks, runner, err := loadTasks(args[1:])
 	if err != nil {
 		return check.Check{}, runner, err
 	}
@@ -116,9 +117,9 @@ func oneTask(args []string) (check.Check, check.Runner, error) {
 
 func hintCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "hint TASK",
+		Use:   "hint TASK [STEP|LAB]",
 		Short: "What a task still lacks, and what to try",
-		Args:  cobra.ExactArgs(1),
+		Args:  cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			t, runner, err := oneTask(args)
 			if err != nil {
@@ -135,9 +136,9 @@ func hintCommand() *cobra.Command {
 
 func solveCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "solve TASK",
+		Use:   "solve TASK [STEP|LAB]",
 		Short: "Do what a task asks, and show it",
-		Args:  cobra.ExactArgs(1),
+		Args:  cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			t, runner, err := oneTask(args)
 			if err != nil {

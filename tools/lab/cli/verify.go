@@ -21,7 +21,7 @@ func verifyCommand() *cobra.Command {
 	var asJSON, keepGoing bool
 	var only string
 	cmd := &cobra.Command{
-		Use:   "verify [STEP]",
+		Use:   "verify [STEP|LAB]",
 		Short: "Prove, line by line, that the cluster does what the step says",
 		Long: `verify runs the checks of the step's lab against the running cluster. Each line is
 one property and what it proves. It stops at the first broken link, says what it
@@ -31,11 +31,11 @@ saw and what to try, and ends with a non-zero code.`,
 			if err := asRoot("looking into nodes"); err != nil {
 				return err
 			}
-			s, dir, err := chooseStep(args)
+			s, dir, lab, err := chooseLab(args)
 			if err != nil {
 				return err
 			}
-			checks, err := check.Load(filepath.Join(dir, "labs", s.Name, "verify"))
+			checks, err := check.Load(filepath.Join(lab, "verify"))
 			if err != nil {
 				return err
 			}
@@ -62,6 +62,27 @@ saw and what to try, and ends with a non-zero code.`,
 	cmd.Flags().BoolVarP(&keepGoing, "keep-going", "k", false, "go on after a broken link")
 	cmd.Flags().StringVar(&only, "check", "", "run only the check of this `id`")
 	return cmd
+}
+
+// chooseLab is chooseStep for commands that work with a lab's folder: the step's, or
+// that of an extra lab, which is done on the running step whatever it is.
+func chooseLab(args []string) (s *step.Step, repo, lab string, err error) {
+	extra := ""
+	if len(args) == 1 && strings.HasPrefix(args[0], "extra-") {
+		extra, args = args[0], nil
+	}
+	s, repo, err = chooseStep(args)
+	if err != nil {
+		return nil, "", "", err
+	}
+	lab = filepath.Join(repo, "labs", s.Name)
+	if extra != "" {
+		lab = filepath.Join(repo, "labs", extra)
+		if _, err := os.Stat(lab); err != nil {
+			return nil, "", "", fmt.Errorf("there is no lab %s", extra)
+		}
+	}
+	return s, repo, lab, nil
 }
 
 // checkRunner prepares what scripts may count on.

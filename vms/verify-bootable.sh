@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Holds labs/extra-bootable-image to what it says, on this computer: its tasks are
+# open before their solutions and done after them, and its verification holds. Run
+# it as root; the cluster's network is one of its own.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+if [ "${1:-}" != inside ]; then
+  exec unshare --net "$0" inside
+fi
+ip link set lo up
+GROUNDUP_HOME=$(mktemp -d)/home
+export GROUNDUP_HOME
+lab=bin/lab name=extra-bootable-image
+trap '"$lab" down >/dev/null || echo "verify-bootable: lab down has failed" >&2; rm -f bin/web.qcow2; rmdir "$(dirname "$GROUNDUP_HOME")" || true' EXIT
+
+die() {
+  echo "verify-bootable: $*" >&2
+  exit 1
+}
+
+rm -f bin/web.qcow2
+"$lab" up 00 --no-build
+for task in boot-web run-debian; do
+  open=$("$lab" tasks $name --once) && die "no task is open"
+  grep -q "○ .*  $task" <<<"$open" || die "task $task is done before its solution: $open"
+  "$lab" solve $task $name
+done
+"$lab" tasks $name --once || die "a task is not done by its own solution"
+"$lab" verify $name
