@@ -10,6 +10,8 @@ import (
 
 	"github.com/klauspost/compress/gzhttp"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/apimachinery/pkg/util/sets"
@@ -184,11 +186,24 @@ func (s *Server) authorized(next http.Handler) http.Handler {
 func attributes(r *http.Request) authorizer.Attributes {
 	info := infoOf(r)
 	who, _ := apirequest.UserFrom(r.Context())
-	return authorizer.AttributesRecord{
+	a := authorizer.AttributesRecord{
 		User: who, Verb: info.Verb, Path: info.Path, ResourceRequest: info.IsResourceRequest,
 		Namespace: info.Namespace, APIGroup: info.APIGroup, APIVersion: info.APIVersion,
 		Resource: info.Resource, Subresource: info.Subresource, Name: info.Name,
 	}
+	// A node may list its own pods, and not all of them: the selectors are part of
+	// what is asked for. One that can't be read asks for more, and is refused later.
+	if s, err := fields.ParseSelector(info.FieldSelector); err == nil {
+		a.FieldSelectorRequirements = s.Requirements()
+	} else {
+		a.FieldSelectorParsingErr = err
+	}
+	if s, err := labels.Parse(info.LabelSelector); err == nil {
+		a.LabelSelectorRequirements, _ = s.Requirements()
+	} else {
+		a.LabelSelectorParsingErr = err
+	}
+	return a
 }
 
 // forbidden words a refusal as upstream's handlers/responsewriters/errors.go.
