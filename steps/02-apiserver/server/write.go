@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 
@@ -153,6 +154,9 @@ func (s *Server) createIn(w http.ResponseWriter, q *request, sub *resource.Subre
 		}
 	}
 	obj.GetObjectKind().SetGroupVersionKind(sub.GroupVersionKind)
+	if err := s.admitIn(q, sub, name, obj, dryRun); err != nil {
+		return err
+	}
 	result, err := sub.Create(q.Context(), s.Objects(), q.namespace, name, obj, dryRun)
 	if err != nil {
 		return err
@@ -166,5 +170,27 @@ func (s *Server) createIn(w http.ResponseWriter, q *request, sub *resource.Subre
 		kind = statusKind
 	}
 	writeObject(w, q.out, http.StatusCreated, result, kind)
+	return nil
+}
+
+// admitIn asks everybody who may refuse what is made below an object, as the
+// registry asks about the objects themselves.
+func (s *Server) admitIn(q *request, sub *resource.Subresource, name string, obj runtime.Object, dryRun bool) error {
+	made, ok := obj.(resource.Object)
+	if !ok {
+		return nil
+	}
+	r := &resource.Request{Operation: resource.Create, Resource: &q.endpoint.Resource, Subresource: sub.Name,
+		Namespace: q.namespace, Name: name, Object: made, DryRun: dryRun, Server: s.Objects()}
+	for _, a := range s.conf.Admission {
+		err := a.Admit(q.Context(), r)
+		var known apierrors.APIStatus
+		if err != nil && !errors.As(err, &known) {
+			return apierrors.NewForbidden(q.endpoint.GroupResource(), name, err)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	return nil
 }
