@@ -9,6 +9,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/k8s-groundup/groundup/steps/01-kubelet/nodetest"
 )
 
 // whole is a pod with a container of each kind, each of which notes that it was
@@ -213,7 +215,7 @@ func BenchmarkManifestToRunning(b *testing.B) {
 			for i := 0; b.Loop(); i++ {
 				var text strings.Builder
 				for j := range count {
-					fmt.Fprintf(&text, "---\napiVersion: v1\nkind: Pod\nmetadata: {name: p%d-%d}\nspec: {terminationGracePeriodSeconds: 0, containers: [{name: c, image: '%s', args: [sleep, 1h]}]}\n", i, j, testImage)
+					fmt.Fprintf(&text, "---\napiVersion: v1\nkind: Pod\nmetadata: {name: p%d-%d}\nspec: {terminationGracePeriodSeconds: 0, containers: [{name: c, image: '%s', args: [sleep, 1h]}]}\n", i, j, nodetest.Image)
 				}
 				n.write("manifests/pods.yaml", text.String())
 				n.until("all of them to run", func(pods map[string]*corev1.Pod) bool {

@@ -1,165 +1,32 @@
 package main
 
 import (
-	"archive/tar"
 	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/empty"
-	"github.com/google/go-containerregistry/pkg/v1/layout"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/k8s-groundup/groundup/steps/00-container/image"
+	"github.com/k8s-groundup/groundup/steps/01-kubelet/nodetest"
 )
 
 // These tests run the kubelet as a process, with the runtime of step 00, on this
 // machine's kernel: inside mount and network namespaces of their own, and below a
 // cgroup of their own.
 
-const (
-	asKubelet   = "GROUNDUP_TEST_KUBELET"   // this binary is to be the kubelet
-	inNamespace = "GROUNDUP_TEST_NAMESPACE" // this binary is in namespaces of its own
-	testImage   = "test.local/prog:v1"
-)
+var built nodetest.Built
 
-var shim, archive string // built once
-
-func TestMain(m *testing.M) {
-	if os.Getenv(asKubelet) != "" {
-		main()
-		return
-	}
-	if os.Getuid() != 0 {
-		os.Exit(m.Run()) // everything is skipped
-	}
-	if os.Getenv(inNamespace) == "" {
-		os.Exit(enterNamespaces())
-	}
-	dir, err := os.MkdirTemp("", "groundup-kubelet-")
-	if err == nil {
-		err = errors.Join(loopbackUp(), unix.Mount("tmpfs", "/var/log", "tmpfs", 0, ""), build(dir))
-	}
-	code := 1
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-	} else {
-		code = m.Run()
-	}
-	os.RemoveAll(dir)
-	os.Exit(code)
-}
-
-func enterNamespaces() int {
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.Env = append(os.Environ(), inNamespace+"=1")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNS | unix.CLONE_NEWNET, Pdeathsig: unix.SIGKILL}
-	runtime.LockOSThread() // Pdeathsig is about this thread
-	if err := cmd.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return 0
-}
-
-func loopbackUp() error {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	ifr, err := unix.NewIfreq("lo")
-	if err != nil {
-		return err
-	}
-	ifr.SetUint16(unix.IFF_UP)
-	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, ifr)
-}
-
-// build builds the shim, and an image with the program of the tests.
-func build(dir string) error {
-	shim, archive = filepath.Join(dir, "runtime-shim"), filepath.Join(dir, "image")
-	prog := filepath.Join(dir, "prog")
-	// Each in its own module: what the shim links, this one does not require.
-	for _, b := range []struct{ out, module, pkg, cgo string }{
-		{shim, "../../../00-container", "./cmd/runtime-shim", "1"},
-		{prog, "", "./testdata/prog", "0"},
-	} {
-		cmd := exec.Command("go", "build", "-o", b.out, b.pkg)
-		cmd.Dir = b.module
-		cmd.Env = append(os.Environ(), "CGO_ENABLED="+b.cgo)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("%s: %w\n%s", cmd, err, out)
-		}
-	}
-	return buildImage(prog, archive)
-}
-
-func buildImage(prog, dir string) error {
-	data, err := os.ReadFile(prog)
-	if err != nil {
-		return err
-	}
-	var buf bytes.Buffer
-	w := tar.NewWriter(&buf)
-	err = errors.Join(
-		w.WriteHeader(&tar.Header{Name: "prog", Mode: 0o755, Size: int64(len(data))}),
-		second(w.Write(data)), w.Close())
-	if err != nil {
-		return err
-	}
-	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(buf.Bytes())), nil })
-	if err != nil {
-		return err
-	}
-	img, err := mutate.AppendLayers(empty.Image, layer)
-	if err != nil {
-		return err
-	}
-	img, err = mutate.ConfigFile(img, &v1.ConfigFile{OS: "linux", Architecture: runtime.GOARCH,
-		Config: v1.Config{Entrypoint: []string{"/prog"}}, RootFS: v1.RootFS{Type: "layers", DiffIDs: must(diffIDs(img))}})
-	if err != nil {
-		return err
-	}
-	path, err := layout.Write(dir, empty.Index)
-	if err != nil {
-		return err
-	}
-	return path.AppendImage(img)
-}
-
-func diffIDs(img v1.Image) ([]v1.Hash, error) {
-	conf, err := img.ConfigFile()
-	if err != nil {
-		return nil, err
-	}
-	return conf.RootFS.DiffIDs, nil
-}
-
-func must[T any](v T, err error) T {
-	if err != nil {
-		panic(err)
-	}
-	return v
-}
-
-func second[T any](_ T, err error) error { return err }
+func TestMain(m *testing.M) { nodetest.Main(m, main, &built) }
 
 // A node is a directory with everything that a kubelet has on a machine, and
 // the kubelet that runs there at the moment.
@@ -171,12 +38,7 @@ type node struct {
 	log     *os.File
 }
 
-func needsRoot(t testing.TB) {
-	t.Helper()
-	if os.Getuid() != 0 {
-		t.Skip("starts containers: run as root")
-	}
-}
+func needsRoot(t testing.TB) { nodetest.NeedsRoot(t) }
 
 const readOnlyPort = 18255
 
@@ -204,7 +66,7 @@ address: 127.0.0.1
 	n.write("kubelet.yaml", conf)
 	store, err := image.Open(n.path("rt/images"))
 	if err == nil {
-		_, err = store.Import(t.Context(), archive, testImage)
+		_, err = store.Import(t.Context(), built.Image, nodetest.Image)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -232,9 +94,9 @@ func (n *node) write(name, text string) {
 func (n *node) start() {
 	n.t.Helper()
 	cmd := exec.Command("/proc/self/exe", "--config", n.path("kubelet.yaml"), "--root-dir", n.path("kubelet"),
-		"--runtime-root", n.path("rt"), "--runtime-state", n.path("run"), "--shim", shim, "--network", "bridge",
+		"--runtime-root", n.path("rt"), "--runtime-state", n.path("run"), "--shim", built.Shim, "--network", "bridge",
 		"--hostname-override", "node", "--node-ip", "192.0.2.7")
-	cmd.Env = append(os.Environ(), asKubelet+"=1")
+	cmd.Env = append(os.Environ(), nodetest.AsKubelet+"=1")
 	cmd.Stdout, cmd.Stderr = n.log, n.log
 	if err := cmd.Start(); err != nil {
 		n.t.Fatal(err)
@@ -274,7 +136,7 @@ func (n *node) killShims() {
 	procs, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 	for _, p := range procs {
 		cmdline, _ := os.ReadFile(p)
-		if bytes.HasPrefix(cmdline, []byte(shim)) && bytes.Contains(cmdline, []byte(n.path("run"))) {
+		if bytes.HasPrefix(cmdline, []byte(built.Shim)) && bytes.Contains(cmdline, []byte(n.path("run"))) {
 			pid := 0
 			if _, err := fmt.Sscanf(p, "/proc/%d/", &pid); err == nil {
 				_ = unix.Kill(pid, unix.SIGKILL)

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/k8s-groundup/groundup/steps/01-kubelet/nodetest"
 )
 
 // TestScripts runs the binary as a person would, with what is wrong.
@@ -19,7 +21,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			bin := filepath.Join(env.WorkDir, ".bin")
 			env.Setenv("PATH", bin+":"+os.Getenv("PATH"))
-			env.Setenv(asKubelet, "1")
+			env.Setenv(nodetest.AsKubelet, "1")
 			if err := os.Mkdir(bin, 0o755); err != nil {
 				return err
 			}
