@@ -95,6 +95,9 @@ func run(ctx context.Context, args []string) error {
 	}
 
 	// The machine, and the runtime on it.
+	if err := os.MkdirAll(flags.RootDir, 0o750); err != nil {
+		return err
+	}
 	node, ids, err := machine.Node(conf, flags.Flags)
 	if err != nil {
 		return err
