@@ -12,8 +12,8 @@ PACKAGES := $(MODULES:%=./%/...)
 
 ## For learners
 
-step-%: lab ## start the cluster of a step, or change the running one to it (make step-01)
-	@$(LAB) up $* $(if $(NODES),--nodes $(NODES))
+step-%: lab ## start the cluster of a step, or change the running one to it (make step-01, NODES=3, ON=qemu)
+	@$(LAB) up $* $(if $(NODES),--nodes $(NODES)) $(if $(ON),--on $(ON))
 
 verify: lab ## prove, line by line, that the running cluster does what its step says
 	@$(LAB) verify
@@ -93,17 +93,35 @@ vm-deps: ## install what virtual machines need from Debian's packages, and say w
 vm-image: vm ## make the machines' disk image from Debian's packages
 	@bin/vm/vm image
 
-vm-step-%: vm lab ## a virtual machine with the cluster of a step, and a shell in it
-	@$(LAB) build $* && bin/vm/vm shell --systemd --memory 3072 -- sh -c 'bin/lab up $* --no-build; exec bash'
+ifeq ($(shell uname),Linux)
+vm-step-%: vm lab ## the cluster of a step in virtual machines, until `make down` (ON=lima, ON=vagrant, NODES=3)
+	@$(LAB) up $* --on $(or $(ON),qemu) $(if $(NODES),--nodes $(NODES))
 
-vm-verify: vm lab ## verify a step on Debian's kernel with cgroup v2 (STEP=01)
-	@$(LAB) build $(or $(STEP),01) && bin/vm/vm run --systemd --memory 3072 --repo -- vms/verify.sh $(or $(STEP),01)
+vm-verify: vm lab ## verify that cluster, or with STEP=01 a step in a throw-away machine
+	@$(if $(STEP),$(LAB) build $(STEP) && bin/vm/vm run --systemd --memory 3072 --repo -- vms/verify.sh $(STEP),$(LAB) verify)
+else
+# Elsewhere, on a Mac, the lab command is the machine's: Lima has the repository in it.
+vm-step-%:
+	@vms/lima/up.sh 1 && limactl shell --workdir /groundup node-1 sudo make step-$* ON=host
+
+vm-verify:
+	@limactl shell --workdir /groundup node-1 sudo make verify
+endif
 
 vms: vm-deps vm lab ## verify every step in one virtual machine: the part of `make test` that runs there
 	@vms/verify-all.sh
 
 vm-test: vm ## run unit tests that need root in a virtual machine (PKG=./steps/00-container/...)
 	@bin/vm/vm test --memory 3072 --timeout 5m $(or $(PKG),./steps/00-container/... ./steps/01-kubelet/... ./tools/lab/box ./tools/lab/fabric ./tools/lab/initd)
+
+vm-test-all: vm-deps vm lab ## all that needs virtual machines and is too slow for `make test`: half an hour without KVM
+	@vms/test-all.sh
+
+vm-lima-test: lab ## start a machine by Lima, from a local image, with step 01 in it
+	@vms/lima/test.sh
+
+vm-vagrant-test: lab ## start machines by Vagrant and libvirt, from a local box, with step 01 in them
+	@vms/vagrant-test.sh
 
 vm-validate: ## let Lima and Vagrant read their definitions
 	@vms/validate.sh --strict
@@ -119,4 +137,4 @@ clean: ## remove what was built
 help:
 	@awk 'BEGIN {FS = ":.*## "} /^## / {print "\n" substr($$0, 4)} /^[a-z%-]+:.*## / {sub(/:.*/, "", $$1); sub(/%/, "NN", $$1); printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: help verify down read tasks status doctor list build tools test deps lint unit isolate docs steps critest bench leaks vm-deps vm-image vm-verify vm-test vm-validate modules clean
+.PHONY: help verify down read tasks status doctor list build tools test deps lint unit isolate docs steps critest bench leaks vm-deps vm-image vm-verify vms vm-test vm-test-all vm-lima-test vm-vagrant-test vm-validate modules clean

@@ -105,7 +105,11 @@ func drive(id, file, format string, keep bool) []string {
 // and an emulated one pays dearly for mitigations; interfaces keep the names
 // eth0, eth1; a panic ends the machine, because of -no-reboot.
 func (c Config) cmdline() string {
-	line := "console=ttyS0 quiet loglevel=4 mitigations=off net.ifnames=0 panic=-1 groundup=" + string(c.Mode)
+	line := "console=ttyS0 quiet loglevel=4"
+	if c.Keep {
+		line = "console=ttyS0 loglevel=6" // nobody waits for it, and its console is kept
+	}
+	line += " mitigations=off net.ifnames=0 panic=-1 groundup=" + string(c.Mode)
 	if len(c.Run) > 0 {
 		// What follows the dashes is for the first program: bootparam(7).
 		line += ` -- "` + strings.Join(c.Run, `" "`) + `"`
