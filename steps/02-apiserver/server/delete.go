@@ -4,8 +4,10 @@ import (
 	"net/http"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	internalscheme "k8s.io/apimachinery/pkg/apis/meta/internalversion/scheme"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
+	"k8s.io/apimachinery/pkg/runtime"
 )
 
 func (s *Server) delete(w http.ResponseWriter, q *request) error {
@@ -61,13 +63,23 @@ func (s *Server) deleteOptions(q *request) (*metav1.DeleteOptions, error) {
 	return o, invalid("DeleteOptions", metav1validation.ValidateDeleteOptions(o))
 }
 
-// decodeDeleteOptions takes them in any API group, as old clients send them.
+// decodeDeleteOptions takes them as clients of today send them, in the group
+// meta.k8s.io, and as a kind of every other group, as those of old do.
 func (s *Server) decodeDeleteOptions(q *request, data []byte, into *metav1.DeleteOptions) error {
 	info, err := s.codec.serializer(q.Request)
 	if err != nil {
 		return err
 	}
 	kind := metav1.SchemeGroupVersion.WithKind("DeleteOptions")
+	if own, ok := runtime.SerializerInfoForMediaType(internalscheme.Codecs.SupportedMediaTypes(), info.MediaType); ok {
+		obj, _, err := own.Serializer.Decode(data, &kind, into)
+		if err == nil && obj == into {
+			return nil
+		}
+		if err != nil && !runtime.IsNotRegisteredError(err) {
+			return apierrors.NewBadRequest(err.Error())
+		}
+	}
 	obj, _, err := info.Serializer.Decode(data, &kind, into)
 	if err != nil {
 		return apierrors.NewBadRequest(err.Error())

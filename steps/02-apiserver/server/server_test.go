@@ -97,7 +97,8 @@ func TestAnObjectsLife(t *testing.T) {
 		if !apierrors.IsConflict(err) {
 			t.Errorf("deleted another: got %v, want Conflict", err)
 		}
-		if err := maps.Delete(ctx, "a", metav1.DeleteOptions{}); err != nil {
+		own := metav1.DeleteOptions{TypeMeta: metav1.TypeMeta{APIVersion: "meta.k8s.io/v1", Kind: "DeleteOptions"}} // as kubectl
+		if err := maps.Delete(ctx, "a", own); err != nil {
 			t.Error(err)
 		}
 		if _, err := maps.Get(ctx, "a", metav1.GetOptions{}); !apierrors.IsNotFound(err) {

@@ -24,10 +24,13 @@ type core struct {
 var _ zapcore.Core = core{}
 
 func (c core) level(l zapcore.Level) slog.Level {
-	if l >= zapcore.ErrorLevel && !c.stopping.Load() {
-		return slog.LevelError
+	switch {
+	case l < zapcore.ErrorLevel || c.stopping.Load():
+		return slog.LevelDebug
+	case l == zapcore.ErrorLevel: // it goes on: what ends it is returned
+		return slog.LevelWarn
 	}
-	return slog.LevelDebug
+	return slog.LevelError
 }
 
 // Enabled implements zapcore.LevelEnabler.
