@@ -149,7 +149,12 @@ func (s *Server) authenticated(next http.Handler) http.Handler {
 		if err != nil {
 			s.conf.Log.Info("refused a client", "remote", r.RemoteAddr, "path", r.URL.Path, "error", err)
 		}
-		if err != nil || !ok {
+		var known apierrors.APIStatus
+		switch {
+		case errors.As(err, &known): // somebody is known, and may not be who else they want to be
+			WriteError(w, r, err)
+			return
+		case err != nil || !ok:
 			WriteError(w, r, apierrors.NewUnauthorized("Unauthorized"))
 			return
 		}

@@ -71,13 +71,13 @@ func secure(f *flags) (*security, error) {
 		return nil, err
 	}
 	s.verifier = serviceaccount.Verifier{Tokens: s.tokens, Objects: s.objects}
-	s.authenticator = authn.Union{
-		Known:     []authn.Authenticator{authn.X509{Authorities: authorities}, authn.Bearer{Verifier: s.verifier}},
-		Otherwise: authn.Anonymous{Paths: authn.HealthPaths},
-	}
 	if s.authorizer, err = f.authorizer(s.nodes); err != nil {
 		return nil, err
 	}
+	s.authenticator = authz.Impersonation{Authorizer: s.authorizer, Known: authn.Union{
+		Known:     []authn.Authenticator{authn.X509{Authorities: authorities}, authn.Bearer{Verifier: s.verifier}},
+		Otherwise: authn.Anonymous{Paths: authn.HealthPaths},
+	}}
 	if s.kubelets, err = f.kubelets(); err != nil {
 		return nil, err
 	}
