@@ -11,7 +11,7 @@ import (
 )
 
 // etcdEndpoint is the socket that etcd listens on in the first node.
-const etcdEndpoint = "unix:///var/lib/etcd/client.sock"
+const etcdEndpoint = "unix:///var/lib/etcd/etcd/client.sock"
 
 // controlPlane returns the cluster if it has an API server.
 func controlPlane() (*cluster.Cluster, error) {

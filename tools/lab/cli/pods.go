@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -176,13 +175,4 @@ func allReady(pods []corev1.Pod) bool {
 		}
 	}
 	return true
-}
-
-func hasManifest(files map[string][]byte) bool {
-	for path := range files {
-		if filepath.Dir(path) == "/etc/kubernetes/manifests" {
-			return true
-		}
-	}
-	return false
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/k8s-groundup/groundup/tools/lab/cluster"
 	"github.com/k8s-groundup/groundup/tools/lab/step"
 	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
 )
 
 func upCommand() *cobra.Command {
@@ -106,11 +107,7 @@ func up(ctx context.Context, w io.Writer, dir string, s *step.Step, nodes int, h
 const podsTimeout = 20 * time.Second
 
 func showPods(ctx context.Context, w io.Writer, c *cluster.Cluster, s *step.Step, first bool) error {
-	files, err := s.Files(step.Node{First: first})
-	if err != nil {
-		return err
-	}
-	if !hasManifest(files) {
+	if !first || !s.HasManifests() {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, podsTimeout)
@@ -121,7 +118,7 @@ func showPods(ctx context.Context, w io.Writer, c *cluster.Cluster, s *step.Step
 		pods, err := listPods(ctx, c, "")
 		if err == nil && len(pods) > 0 && allReady(pods) {
 			printPods(w, pods)
-			fmt.Fprintf(w, "\n%s  curl http://%s:8080/\n", faint.Render("try it   "), pods[0].Status.PodIP)
+			fmt.Fprintf(w, "\n%s  %s\n", faint.Render("try it   "), tryIt(s, pods))
 			return nil
 		}
 		select {
@@ -132,6 +129,14 @@ func showPods(ctx context.Context, w io.Writer, c *cluster.Cluster, s *step.Step
 			return nil
 		}
 	}
+}
+
+// tryIt is a command that shows what is new.
+func tryIt(s *step.Step, pods []corev1.Pod) string {
+	if s.ControlPlane {
+		return "lab kubectl get nodes,pods -A"
+	}
+	return fmt.Sprintf("curl http://%s:8080/", pods[0].Status.PodIP)
 }
 
 func downCommand() *cobra.Command {

@@ -206,6 +206,14 @@ func (s *Step) Files(n Node) (map[string][]byte, error) {
 	return files, nil
 }
 
+// HasManifests says whether there are static pods on the first node.
+func (s *Step) HasManifests() bool {
+	return slices.ContainsFunc(s.earlier, func(dir string) bool {
+		entries, err := os.ReadDir(filepath.Join(dir, "manifests"))
+		return err == nil && len(entries) > 0
+	})
+}
+
 func addTree(files map[string][]byte, dir, target string, n Node) error {
 	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) && path == dir {

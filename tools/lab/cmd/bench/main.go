@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 
 	"github.com/k8s-groundup/groundup/tools/lab/bench"
+	"github.com/k8s-groundup/groundup/tools/lab/bench/apibench"
 	"github.com/k8s-groundup/groundup/tools/lab/thread"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
@@ -22,10 +23,17 @@ func main() {
 	out := flag.String("o", "bench.json", "`file` for the figures")
 	runs := flag.Int("runs", 5, "how `often` each is measured")
 	containers := flag.Bool("containers", false, "measure only containers")
+	api := flag.Bool("apiserver", false, "measure only the API server, beside upstream's (`make upstream` first)")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
 	defer stop()
-	if err := run(ctx, *repo, *out, *runs, *containers); err != nil {
+	var err error
+	if *api {
+		err = apiServer(ctx, *repo, *out, *runs)
+	} else {
+		err = run(ctx, *repo, *out, *runs, *containers)
+	}
+	if err != nil {
 		fmt.Fprintf(os.Stderr, "bench: %v\n", err)
 		os.Exit(1)
 	}
@@ -54,6 +62,27 @@ func run(ctx context.Context, repo, out string, runs int, onlyContainers bool) e
 	if err != nil {
 		return err
 	}
+	return finish(report, out)
+}
+
+// apiServer needs neither root nor a namespace: all is on loopback.
+func apiServer(ctx context.Context, repo, out string, runs int) error {
+	binary := filepath.Join(repo, "bin", "bench", "kube-apiserver")
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", binary, "./steps/02-apiserver/cmd/kube-apiserver")
+	build.Dir, build.Env = repo, append(os.Environ(), "CGO_ENABLED=0")
+	if said, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("%v: %w\n%s", build.Args, err, said)
+	}
+	report := bench.NewReport()
+	rows, err := apibench.Run(ctx, apibench.Config{Ours: binary, Upstream: filepath.Join(repo, "bin/upstream"), Runs: runs, Pods: 10000, Watchers: 1000})
+	if err != nil {
+		return err
+	}
+	report.Rows = rows
+	return finish(report, out)
+}
+
+func finish(report bench.Report, out string) error {
 	broken := report.Print(os.Stdout)
 	if err := report.Save(out); err != nil {
 		return err

@@ -1,0 +1,107 @@
+// Package apibench measures our API server beside upstream's, with one client
+// program, client-go, on the same machine in the same run, by turns.
+//
+// Both keep their data with fsync. Ours has etcd inside; theirs talks to an etcd
+// that is counted with it. Client limits are lifted on both sides.
+package apibench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/k8s-groundup/groundup/tools/lab/bench"
+)
+
+// A Config says where the programs are.
+type Config struct {
+	Ours     string // kube-apiserver of step 02
+	Upstream string // folder with upstream's kube-apiserver and etcd
+	Runs     int    // how often each is started and measured
+	Pods     int    // of the list that is measured; 10,000 in the issue of figures
+	Watchers int    // of the largest crowd; 1,000
+}
+
+// The bounds are on ours divided by theirs.
+var figures = []struct {
+	what, unit string
+	bound      float64
+	of         func(*sample) float64
+}{
+	{"start → ready, fresh data", "ms", 0.1, func(s *sample) float64 { return s.ready }},
+	{"resident memory, idle, with etcd", "MiB", 0.4, func(s *sample) float64 { return s.idle }},
+	{"create a pod, one after the other, p50", "ms", 0.5, func(s *sample) float64 { return s.create }},
+	{"1,000 pods by 16 clients", "ms", 0.5, func(s *sample) float64 { return s.crowd }},
+	{"processor time of that", "ms", 0, func(s *sample) float64 { return s.crowdCPU }},
+	{"list of many pods, JSON", "ms", 0.8, func(s *sample) float64 { return s.listJSON }},
+	{"list of many pods, protobuf", "ms", 0.8, func(s *sample) float64 { return s.listProtobuf }},
+	{"write → seen by 1 watcher, p50", "ms", 0.5, func(s *sample) float64 { return s.watchOne }},
+	{"write → seen by many watchers, p50", "ms", 0.5, func(s *sample) float64 { return s.watchMany }},
+	{"resident memory, with the pods and watchers", "MiB", 0, func(s *sample) float64 { return s.full }},
+}
+
+// A sample is what one start of one server measured.
+type sample struct {
+	ready, idle, create, crowd, crowdCPU, listJSON, listProtobuf, watchOne, watchMany, full float64
+}
+
+// Run measures.
+func Run(ctx context.Context, c Config) ([]bench.Row, error) {
+	dir, err := os.MkdirTemp("", "gu-api-") // short: etcd's sockets are in it
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	var ours, theirs []*sample
+	for run := range c.Runs {
+		for _, side := range []struct {
+			name    string
+			start   func(ctx context.Context, c Config, dir string) (*server, error)
+			samples *[]*sample
+		}{{"ours", startOurs, &ours}, {"upstream", startUpstream, &theirs}} {
+			here := filepath.Join(dir, fmt.Sprintf("%s%d", side.name[:1], run))
+			s, err := measure(ctx, c, here, side.start)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", side.name, err)
+			}
+			*side.samples = append(*side.samples, s)
+			if err := os.RemoveAll(here); err != nil {
+				return nil, err
+			}
+		}
+	}
+	var rows []bench.Row
+	for _, f := range figures {
+		rows = append(rows, bench.Summarize(f.what, f.unit, each(ours, f.of)).Against("upstream", each(theirs, f.of), f.bound))
+	}
+	return rows, nil
+}
+
+func each(samples []*sample, of func(*sample) float64) []float64 {
+	var xs []float64
+	for _, s := range samples {
+		xs = append(xs, of(s))
+	}
+	return xs
+}
+
+func measure(ctx context.Context, c Config, dir string, start func(context.Context, Config, string) (*server, error)) (s *sample, err error) {
+	srv, err := start(ctx, c, dir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, srv.stop()) }()
+	s = &sample{ready: milliseconds(srv.ready)}
+	l, err := newLoad(ctx, srv)
+	if err != nil {
+		return nil, err
+	}
+	for _, part := range []func(context.Context, Config, *server, *sample) error{l.memory, l.createOneByOne, l.createCrowd, l.list, l.watch} {
+		if err := part(ctx, c, srv, s); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
