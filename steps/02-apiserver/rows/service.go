@@ -7,14 +7,15 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/fields"
 
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/addressing"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/defaulting"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/printing"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/validation"
 )
 
-// Services is the row of services. In this step they are data: no node routes
-// to them yet.
+// Services is the row of services. In this step they are data: they get addresses
+// (package addressing), and no node routes to them yet.
 func Services() resource.Resource {
 	return resource.Resource{
 		GroupVersionKind: corev1.SchemeGroupVersion.WithKind("Service"),
@@ -61,7 +62,7 @@ func newService(s *corev1.Service) {
 // only the old type had, and what was not touched, goes.
 func updateService(s, old *corev1.Service) {
 	s.Status = old.Status
-	keepAllocated(s, old)
+	addressing.Keep(s, old)
 	sameIPs := s.Spec.ClusterIP == old.Spec.ClusterIP && slices.Equal(s.Spec.ClusterIPs, old.Spec.ClusterIPs)
 	if hasClusterIP(old) && !hasClusterIP(s) {
 		if sameIPs {
@@ -87,49 +88,6 @@ func updateService(s, old *corev1.Service) {
 	}
 	if !isBalanced(s) {
 		s.Status.LoadBalancer = corev1.LoadBalancerStatus{}
-	}
-}
-
-// keepAllocated puts back what the server chose and the client left out, and
-// keeps the address and the list of addresses alike.
-func keepAllocated(s, old *corev1.Service) {
-	spec, before := &s.Spec, &old.Spec
-	if hasClusterIP(s) && hasClusterIP(old) && spec.ClusterIP == "" && len(spec.ClusterIPs) == 0 {
-		spec.ClusterIP, spec.ClusterIPs = before.ClusterIP, before.ClusterIPs
-	}
-	if spec.ClusterIP == before.ClusterIP && len(spec.ClusterIPs) == 0 {
-		spec.ClusterIPs = before.ClusterIPs
-	}
-	if spec.ClusterIP != before.ClusterIP && slices.Equal(spec.ClusterIPs, before.ClusterIPs) {
-		spec.ClusterIPs = nil
-		if spec.ClusterIP != "" {
-			spec.ClusterIPs = []string{spec.ClusterIP}
-		}
-	}
-	if hasClusterIP(s) && hasClusterIP(old) {
-		if spec.IPFamilyPolicy == nil {
-			spec.IPFamilyPolicy = before.IPFamilyPolicy
-		}
-		if spec.IPFamilies == nil {
-			spec.IPFamilies = before.IPFamilies
-		}
-	}
-	if hasNodePort(s) && hasNodePort(old) {
-		keepNodePorts(spec.Ports, before.Ports)
-	}
-}
-
-// keepNodePorts gives a port without one the node port that the same port had.
-func keepNodePorts(ports, before []corev1.ServicePort) {
-	for i := range ports {
-		p := &ports[i]
-		at := slices.IndexFunc(before, func(b corev1.ServicePort) bool { return b.Port == p.Port && b.Protocol == p.Protocol })
-		taken := func(n int32) bool {
-			return slices.ContainsFunc(ports, func(b corev1.ServicePort) bool { return b.NodePort == n && b.Protocol == p.Protocol })
-		}
-		if p.NodePort == 0 && at >= 0 && !taken(before[at].NodePort) {
-			p.NodePort = before[at].NodePort
-		}
 	}
 }
 

@@ -1,0 +1,222 @@
+// Package addressing gives services their addresses and node ports.
+//
+// A service is reached by an address that belongs to no machine, and must belong
+// to no other service. Which ones are taken is written nowhere but in the services:
+// whoever wants a new one looks at all of them. What was given out a moment ago,
+// to a service that is not stored yet, is remembered for as long as that can take.
+//
+// The lower part of the range is only given to those who ask for a certain
+// address, so that a DNS server or the like finds the one it is known by still
+// free (KEP-3070).
+//
+// Upstream keeps bitmaps in etcd and repairs them (pkg/registry/core/service), so
+// that several API servers agree at once. Two of ours could give out one address in
+// the same moment.
+package addressing
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
+)
+
+// An Allocator is the admission that gives out addresses and ports. Its zero
+// values are filled in at first use, except for the ranges.
+type Allocator struct {
+	Addresses netip.Prefix // of services
+	Ports     Ports        // of nodes, for services
+
+	Now    func() time.Time // time.Now if nil
+	Random func(n int) int  // less than n; of math/rand if nil
+
+	mu    sync.Mutex
+	given map[any]time.Time // an address or a node port, guarded by mu
+}
+
+// Ports is a range of ports, both ends included.
+type Ports struct{ First, Last int32 }
+
+// DefaultPorts are those of upstream's --service-node-port-range.
+var DefaultPorts = Ports{30000, 32767}
+
+var _ resource.Admission = (*Allocator)(nil)
+
+var services = schema.GroupResource{Resource: "services"}
+
+// remembered is for how long something that was given out may not be stored yet.
+const remembered = time.Minute
+
+// Name implements resource.Admission.
+func (a *Allocator) Name() string { return "ServiceAddresses" }
+
+// Admit implements resource.Admission.
+func (a *Allocator) Admit(ctx context.Context, r *resource.Request) error {
+	if r.Subresource != "" || r.Resource.GroupResource() != services || r.Operation == resource.Delete {
+		return nil
+	}
+	s := r.Object.(*corev1.Service)
+	old, _ := r.Old.(*corev1.Service)
+	if old != nil {
+		Keep(s, old)
+	}
+	if s.Spec.ClusterIP != "" && len(s.Spec.ClusterIPs) == 0 {
+		s.Spec.ClusterIPs = []string{s.Spec.ClusterIP}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	all, err := r.Server.List(ctx, services, "")
+	if err != nil {
+		return err
+	}
+	g := &giving{Allocator: a, taken: a.taken(all, s), dryRun: r.DryRun}
+	if bad := g.complete(s, old); len(bad) > 0 {
+		return apierrors.NewInvalid(corev1.SchemeGroupVersion.WithKind("Service").GroupKind(), s.Name, bad)
+	}
+	return nil
+}
+
+// taken are all addresses and node ports but those of the service itself.
+func (a *Allocator) taken(all []resource.Object, but *corev1.Service) map[any]bool {
+	taken := map[any]bool{}
+	for _, o := range all {
+		s := o.(*corev1.Service)
+		if s.Namespace == but.Namespace && s.Name == but.Name {
+			continue
+		}
+		for _, ip := range s.Spec.ClusterIPs {
+			if address, err := netip.ParseAddr(ip); err == nil {
+				taken[address] = true
+			}
+		}
+		for _, p := range s.Spec.Ports {
+			taken[p.NodePort] = true
+		}
+		taken[s.Spec.HealthCheckNodePort] = true
+	}
+	for what, when := range a.given {
+		if a.now().Sub(when) > remembered {
+			delete(a.given, what)
+		} else {
+			taken[what] = true
+		}
+	}
+	return taken
+}
+
+func (a *Allocator) now() time.Time {
+	if a.Now == nil {
+		return time.Now()
+	}
+	return a.Now()
+}
+
+func (a *Allocator) random(n int) int {
+	if a.Random == nil {
+		return rand.IntN(n)
+	}
+	return a.Random(n)
+}
+
+// A giving is one service's turn.
+type giving struct {
+	*Allocator
+	taken  map[any]bool
+	dryRun bool
+}
+
+var spec = field.NewPath("spec")
+
+// complete fills in what the service needs and does not have, and checks that
+// what it asks for is free.
+func (g *giving) complete(s, old *corev1.Service) field.ErrorList {
+	var bad field.ErrorList
+	if needsAddress(s) {
+		families(s, g.Addresses)
+		bad = append(bad, g.address(s, old)...)
+	}
+	if needsPorts(s) {
+		bad = append(bad, g.ports(s)...)
+	}
+	return bad
+}
+
+func (g *giving) address(s, old *corev1.Service) field.ErrorList {
+	p := spec.Child("clusterIPs")
+	switch asked := s.Spec.ClusterIP; {
+	case asked == corev1.ClusterIPNone || old != nil && asked != "" && asked == old.Spec.ClusterIP:
+		return nil
+	case asked == "":
+		address, err := g.free()
+		if err != nil {
+			return field.ErrorList{field.Invalid(p, s.Spec.ClusterIPs, "failed to allocate IP: "+err.Error())}
+		}
+		s.Spec.ClusterIP, s.Spec.ClusterIPs = address.String(), []string{address.String()}
+		return nil
+	default:
+		address, err := netip.ParseAddr(asked)
+		if err != nil {
+			return nil // validation tells
+		}
+		if err := g.claim(address); err != nil {
+			return field.ErrorList{field.Invalid(p, s.Spec.ClusterIPs, fmt.Sprintf("failed to allocate IP %v: %v", address, err))}
+		}
+		return nil
+	}
+}
+
+func (g *giving) claim(address netip.Addr) error {
+	switch {
+	case !g.Addresses.Contains(address):
+		return fmt.Errorf("the provided IP (%v) is not in the valid range. The range of valid IPs is %s", address, g.Addresses.Masked())
+	case g.taken[address]:
+		return fmt.Errorf("provided IP is already allocated")
+	}
+	g.note(address)
+	return nil
+}
+
+// note remembers what was given out until it can be read in the store.
+func (g *giving) note(what any) {
+	g.taken[what] = true
+	if g.dryRun {
+		return
+	}
+	if g.given == nil {
+		g.given = map[any]time.Time{}
+	}
+	g.given[what] = g.now()
+}
+
+// free finds an address that nobody has: above the lower part if there is one.
+func (g *giving) free() (netip.Addr, error) {
+	n := size(g.Addresses)
+	lower := min(max(16, n/16), 256)
+	if lower >= n {
+		lower = 0
+	}
+	for _, part := range [][2]int{{lower, n}, {0, lower}} {
+		count := part[1] - part[0]
+		if count == 0 {
+			continue
+		}
+		start := g.random(count)
+		for i := range count {
+			address := nth(g.Addresses, 1+part[0]+(start+i)%count)
+			if !g.taken[address] {
+				g.note(address)
+				return address, nil
+			}
+		}
+	}
+	return netip.Addr{}, fmt.Errorf("range is full")
+}

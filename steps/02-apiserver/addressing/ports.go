@@ -1,0 +1,68 @@
+package addressing
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// ports gives a node port to each port that has none. A service may use one for several
+// protocols.
+func (g *giving) ports(s *corev1.Service) (bad field.ErrorList) {
+	own := map[int32]corev1.Protocol{}
+	for i := range s.Spec.Ports {
+		p, at := &s.Spec.Ports[i], spec.Child("ports").Index(i).Child("nodePort")
+		if p.NodePort == 0 {
+			bad = append(bad, g.freePort(&p.NodePort, at)...)
+		} else if protocol, ours := own[p.NodePort]; !ours || protocol == p.Protocol {
+			bad = append(bad, g.claimPort(p.NodePort, at)...)
+		}
+		own[p.NodePort] = p.Protocol
+	}
+	if checked(s) && s.Spec.HealthCheckNodePort == 0 {
+		bad = append(bad, g.freePort(&s.Spec.HealthCheckNodePort, spec.Child("healthCheckNodePort"))...)
+	}
+	return bad
+}
+
+func (g *giving) freePort(port *int32, p *field.Path) field.ErrorList {
+	count := int(g.Ports.Last-g.Ports.First) + 1
+	start := g.random(count)
+	for i := range count {
+		candidate := g.Ports.First + int32((start+i)%count)
+		if !g.taken[candidate] {
+			g.note(candidate)
+			*port = candidate
+			return nil
+		}
+	}
+	return field.ErrorList{field.Invalid(p, *port, "failed to allocate a nodePort: range is full")}
+}
+
+func (g *giving) claimPort(port int32, p *field.Path) field.ErrorList {
+	switch {
+	case port < g.Ports.First || port > g.Ports.Last:
+		return field.ErrorList{field.Invalid(p, port,
+			fmt.Sprintf("provided port is not in the valid range. The range of valid ports is %d-%d", g.Ports.First, g.Ports.Last))}
+	case g.taken[port]:
+		return field.ErrorList{field.Invalid(p, port, "provided port is already allocated")}
+	}
+	g.note(port)
+	return nil
+}
+
+func needsAddress(s *corev1.Service) bool { return s.Spec.Type != corev1.ServiceTypeExternalName }
+
+func balanced(s *corev1.Service) bool { return s.Spec.Type == corev1.ServiceTypeLoadBalancer }
+
+// needsPorts: a load balancer may find its way without.
+func needsPorts(s *corev1.Service) bool {
+	allocate := s.Spec.AllocateLoadBalancerNodePorts
+	return s.Spec.Type == corev1.ServiceTypeNodePort || balanced(s) && (allocate == nil || *allocate)
+}
+
+// checked: a load balancer asks the nodes whether they have endpoints.
+func checked(s *corev1.Service) bool {
+	return balanced(s) && s.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal
+}
