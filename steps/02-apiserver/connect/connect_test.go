@@ -6,16 +6,12 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -31,87 +27,13 @@ import (
 	"k8s.io/client-go/tools/portforward"
 	"k8s.io/client-go/tools/remotecommand"
 	spdytransport "k8s.io/client-go/transport/spdy"
-	utilexec "k8s.io/client-go/util/exec"
-	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
-	cristreaming "k8s.io/cri-streaming/pkg/streaming"
-	criremotecommand "k8s.io/cri-streaming/pkg/streaming/remotecommand"
 
-	"github.com/k8s-groundup/groundup/steps/01-kubelet/server"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/authn"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/internal/fakekubelet"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/internal/fakeserver"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/pki"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
 )
-
-// A node is a kubelet's server of step 01, over TLS, with a runtime that has one
-// container and does not need a kernel.
-type node struct {
-	cristreaming.Runtime
-	pods []*corev1.Pod
-	log  string
-}
-
-func (n *node) Pods() []*corev1.Pod                                { return n.pods }
-func (n *node) RunningPods(context.Context) ([]*corev1.Pod, error) { return n.pods, nil }
-func (n *node) SyncLoopHealthy() error                             { return nil }
-
-// Exec echoes its input, or does what the command says.
-func (n *node) Exec(_ context.Context, id string, command []string, in io.Reader, out, errOut io.WriteCloser, tty bool, resize <-chan criremotecommand.TerminalSize) error {
-	switch command[0] {
-	case "exit":
-		fmt.Fprintln(errOut, "I go")
-		code, err := strconv.Atoi(command[1])
-		if err != nil {
-			return err
-		}
-		return utilexec.CodeExitError{Err: fmt.Errorf("exit %d", code), Code: code}
-	case "size":
-		size := <-resize
-		fmt.Fprintf(out, "%dx%d", size.Width, size.Height)
-		return nil
-	case "cat":
-		_, err := io.Copy(out, in)
-		return err
-	}
-	fmt.Fprintf(out, "%s %q tty=%v", id, command, tty)
-	return nil
-}
-
-func (n *node) Attach(_ context.Context, id string, _ io.Reader, out, _ io.WriteCloser, _ bool, _ <-chan criremotecommand.TerminalSize) error {
-	fmt.Fprintf(out, "attached to %s", id)
-	return nil
-}
-
-func (n *node) PortForward(_ context.Context, _ string, port int32, stream io.ReadWriteCloser) error {
-	buf := make([]byte, 5)
-	if _, err := io.ReadFull(stream, buf); err != nil {
-		return err
-	}
-	_, err := fmt.Fprintf(stream, "%d says %s", port, buf)
-	return err
-}
-
-// cri is the part of the CRI that the kubelet's server asks.
-type cri struct{ *node }
-
-func (c cri) ContainerStatus(_ context.Context, r *runtimeapi.ContainerStatusRequest) (*runtimeapi.ContainerStatusResponse, error) {
-	return &runtimeapi.ContainerStatusResponse{Status: &runtimeapi.ContainerStatus{Id: r.ContainerId, LogPath: c.log, State: runtimeapi.ContainerState_CONTAINER_EXITED}}, nil
-}
-func (c cri) ListPodSandbox(context.Context, *runtimeapi.ListPodSandboxRequest) (*runtimeapi.ListPodSandboxResponse, error) {
-	return &runtimeapi.ListPodSandboxResponse{Items: []*runtimeapi.PodSandbox{{Id: "sandbox"}}}, nil
-}
-func (c cri) ExecSync(context.Context, *runtimeapi.ExecSyncRequest) (*runtimeapi.ExecSyncResponse, error) {
-	return nil, fmt.Errorf("not here")
-}
-func (c cri) Exec(context.Context, *runtimeapi.ExecRequest) (*runtimeapi.ExecResponse, error) {
-	return nil, fmt.Errorf("not here")
-}
-func (c cri) Attach(context.Context, *runtimeapi.AttachRequest) (*runtimeapi.AttachResponse, error) {
-	return nil, fmt.Errorf("not here")
-}
-func (c cri) PortForward(context.Context, *runtimeapi.PortForwardRequest) (*runtimeapi.PortForwardResponse, error) {
-	return nil, fmt.Errorf("not here")
-}
 
 // A world is a kubelet, and an API server that is nothing but this package.
 type world struct {
@@ -130,9 +52,9 @@ func newWorld(t *testing.T, may func(verb string) bool) *world {
 	}
 	files := pki.Files{Dir: filepath.Join(dir, "pki")}
 	w := &world{t: t, state: &fakeserver.Server{}}
-	host, port := startKubelet(t, dir, files)
 	web := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "web"},
 		Spec: corev1.PodSpec{NodeName: "node-1", Containers: []corev1.Container{{Name: "main"}}}}
+	host, port := fakekubelet.Start(t, files, web)
 	two := web.DeepCopy()
 	two.Name, two.Spec.Containers, two.Spec.InitContainers = "two", []corev1.Container{{Name: "a"}, {Name: "b"}}, []corev1.Container{{Name: "init"}}
 	waiting := web.DeepCopy()
@@ -162,52 +84,6 @@ func newWorld(t *testing.T, may func(verb string) bool) *world {
 	t.Cleanup(api.Close)
 	w.url, w.config = api.URL, &rest.Config{Host: api.URL}
 	return w
-}
-
-// startKubelet serves with a certificate of the cluster's authority, and lets in
-// whom that authority knows.
-func startKubelet(t *testing.T, dir string, files pki.Files) (host string, port int) {
-	t.Helper()
-	a, err := pki.Open(files.Dir)
-	base := filepath.Join(dir, "kubelet")
-	if err == nil {
-		err = a.Ensure(base, pki.Leaf{User: "system:node:node-1", Groups: []string{"system:nodes"}, Addresses: []net.IP{net.IPv4(127, 0, 0, 1)}})
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	conf, err := server.TLS(server.Cert{CertFile: base + ".crt", KeyFile: base + ".key", ClientCAFile: files.CA()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	n := &node{log: filepath.Join(dir, "0.log"), pods: []*corev1.Pod{{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "web"},
-		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "main"}}},
-		Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{Name: "main", ContainerID: "groundup://c1",
-			State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}}},
-	}}}
-	lines := "2026-01-01T00:00:00.000000000Z stdout F one\n2026-01-01T00:00:01.000000000Z stderr F two\n2026-01-01T00:00:02.000000000Z stdout F three\n"
-	if err := os.WriteFile(n.log, []byte(lines), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	kubelet, err := server.New(server.Config{Kubelet: n, Runtime: cri{n}, Streaming: n, TLS: conf, PodLogsDir: dir, Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	running.Go(func() {
-		if err := kubelet.Run(ctx, l, nil); err != nil {
-			t.Error(err)
-		}
-	})
-	t.Cleanup(func() { cancel(); running.Wait() })
-	address := l.Addr().(*net.TCPAddr)
-	return address.IP.String(), address.Port
 }
 
 // route finds the subresource that a path names.

@@ -158,7 +158,7 @@ func (v Verifier) alive(ctx context.Context, b bound, now time.Time) error {
 func (v Verifier) exists(ctx context.Context, gr schema.GroupResource, kind, namespace string, r *ref, now time.Time) error {
 	obj, err := v.Objects.Get(ctx, gr, namespace, r.Name)
 	if err != nil {
-		return fmt.Errorf("service account token has been invalidated: %w", err)
+		return fmt.Errorf("service account token has been invalidated: %v", err) // that it is not found is no answer to the request
 	}
 	if uid := string(obj.GetUID()); uid != r.UID {
 		return fmt.Errorf("%s UID (%s) does not match claim (%s)", kind, uid, r.UID)
