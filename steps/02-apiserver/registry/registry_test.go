@@ -1,0 +1,337 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/internalversion"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
+
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/storage"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/storage/memory"
+)
+
+func row() resource.Resource {
+	return resource.Resource{
+		GroupVersionKind: corev1.SchemeGroupVersion.WithKind("ConfigMap"), Name: "configmaps", Namespaced: true, Prefix: "configmaps",
+		New:     func() resource.Object { return &corev1.ConfigMap{} },
+		NewList: func() runtime.Object { return &corev1.ConfigMapList{} },
+	}
+}
+
+// run starts a registry that ends with the test.
+func run(t *testing.T, store storage.Store, row resource.Resource) *Registry {
+	t.Helper()
+	r := New(Config{Row: row, Store: store, Log: slog.New(slog.DiscardHandler)})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { defer close(done); r.Cache.Run(ctx) }()
+	t.Cleanup(func() { cancel(); <-done })
+	if err := r.Cache.Wait(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func configMap(name string) *corev1.ConfigMap {
+	return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name}, Data: map[string]string{"n": "0"}}
+}
+
+// count adds one to a number in a config map.
+func count(old resource.Object) (resource.Object, error) {
+	next := old.(*corev1.ConfigMap).DeepCopy()
+	n, err := strconv.Atoi(next.Data["n"])
+	next.Data["n"] = strconv.Itoa(n + 1)
+	next.ResourceVersion = "" // whatever it is by now
+	return next, err
+}
+
+// Two servers on one store, many writers, and watchers from the beginning: what
+// the crash tests do from outside.
+func TestNoWriteIsLostAndNoEventMissed(t *testing.T) {
+	store := memory.New()
+	servers := []*Registry{run(t, store, row()), run(t, store, row())}
+	made, err := servers[0].Create(t.Context(), "ns", configMap("a"), Write{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const writers, each = 8, 25
+	var wait sync.WaitGroup
+	for w := range writers {
+		wait.Go(func() {
+			for range each {
+				if _, _, err := servers[w%2].Update(t.Context(), "ns", "a", Write{}, count); err != nil {
+					t.Errorf("writer %d: %v", w, err)
+					return
+				}
+			}
+		})
+	}
+	for i, r := range servers {
+		wait.Go(func() { follow(t, fmt.Sprint("server ", i), r, made.Object.GetResourceVersion(), writers*each) })
+	}
+	wait.Wait()
+	item, err := servers[1].Get(t.Context(), "ns", "a", "")
+	if got := item.Object.(*corev1.ConfigMap).Data["n"]; err != nil || got != fmt.Sprint(writers*each) {
+		t.Errorf("got %s (%v), want %d: a writer has overwritten another's change", got, err, writers*each)
+	}
+}
+
+// follow checks that a watch counts from 1 to n.
+func follow(t *testing.T, who string, r *Registry, from string, n int) {
+	if err := r.Cache.Fresh(t.Context()); err != nil {
+		t.Error(err)
+		return
+	}
+	w, err := r.Watch(t.Context(), "ns", &internalversion.ListOptions{ResourceVersion: from})
+	if err != nil {
+		t.Errorf("%s: %v", who, err)
+		return
+	}
+	timeout := time.After(30 * time.Second)
+	for want := 1; ; {
+		events, _, more, err := w.Next()
+		if err != nil {
+			t.Errorf("%s: %v", who, err)
+			return
+		}
+		for _, e := range events {
+			if got := e.Item.Object.(*corev1.ConfigMap).Data["n"]; got != fmt.Sprint(want) || e.Type != watch.Modified {
+				t.Errorf("%s: got %s %s, want MODIFIED %d", who, e.Type, got, want)
+				return
+			}
+			want++
+		}
+		if want > n {
+			return
+		}
+		select {
+		case <-more:
+		case <-timeout:
+			t.Errorf("%s: %d has not come", who, want)
+			return
+		}
+	}
+}
+
+func TestAWatchTellsWhatItsSelectionSees(t *testing.T) {
+	r := run(t, memory.New(), row())
+	o := &internalversion.ListOptions{ResourceVersion: strconv.FormatInt(r.Cache.Revision(), 10)}
+	if err := internalversion.Convert_v1_ListOptions_To_internalversion_ListOptions(&metav1.ListOptions{LabelSelector: "in=yes", ResourceVersion: o.ResourceVersion}, o, nil); err != nil {
+		t.Fatal(err)
+	}
+	w, err := r.Watch(t.Context(), "ns", o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	label := func(value string) Change {
+		return func(old resource.Object) (resource.Object, error) {
+			next := old.DeepCopyObject().(resource.Object)
+			next.SetLabels(map[string]string{"in": value})
+			return next, nil
+		}
+	}
+	if _, err := r.Create(t.Context(), "ns", configMap("a"), Write{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, value := range []string{"yes", "no", "yes", "yes"} { // the last changes nothing
+		if _, _, err := r.Update(t.Context(), "ns", "a", Write{}, label(value)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	last, _, err := r.Delete(t.Context(), "ns", "a", &metav1.DeleteOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Cache.Fresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	events, _, _, err := w.Next()
+	var got []watch.EventType
+	versions := map[string]bool{}
+	for _, e := range events {
+		got = append(got, e.Type)
+		versions[e.Item.Object.GetResourceVersion()] = true
+	}
+	if want := "[ADDED DELETED ADDED DELETED]"; err != nil || fmt.Sprint(got) != want {
+		t.Errorf("got %v (%v), want %s", got, err, want)
+	}
+	if len(versions) != len(got) || !versions[last.Object.GetResourceVersion()] {
+		t.Errorf("got the resource versions %v, want one for each event, of the deletion %s", versions, last.Object.GetResourceVersion())
+	}
+}
+
+func TestHowAnObjectEnds(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	at := func(seconds int64) *metav1.Time {
+		t := metav1.NewTime(now.Add(time.Duration(seconds) * time.Second))
+		return &t
+	}
+	n := func(v int64) *int64 { return &v }
+	pods := row()
+	pods.GracePeriod = func(_ resource.Object, asked *int64) int64 {
+		if asked == nil {
+			return 30
+		}
+		return max(*asked, 0)
+	}
+	orphan := metav1.DeletePropagationOrphan
+	for _, c := range []struct {
+		name   string
+		row    resource.Resource
+		meta   metav1.ObjectMeta
+		o      metav1.DeleteOptions
+		gone   bool
+		same   bool
+		date   *metav1.Time
+		grace  int64
+		keptBy []string
+	}{
+		{name: "nothing keeps it", row: row(), gone: true},
+		{name: "a finalizer keeps it", row: row(), meta: metav1.ObjectMeta{Finalizers: []string{"f"}}, date: at(0), keptBy: []string{"f"}},
+		{name: "the garbage collector is to orphan what it owns", row: row(), o: metav1.DeleteOptions{PropagationPolicy: &orphan}, date: at(0), keptBy: []string{"orphan"}},
+		{name: "it has its own time", row: pods, date: at(30), grace: 30},
+		{name: "it has the time that was asked for", row: pods, o: metav1.DeleteOptions{GracePeriodSeconds: n(5)}, date: at(5), grace: 5},
+		{name: "it has no time", row: pods, o: metav1.DeleteOptions{GracePeriodSeconds: n(0)}, gone: true},
+		{name: "it is ending already", row: pods, meta: metav1.ObjectMeta{DeletionTimestamp: at(30), DeletionGracePeriodSeconds: n(30)}, same: true},
+		{name: "nobody gets more time", row: pods, meta: metav1.ObjectMeta{DeletionTimestamp: at(30), DeletionGracePeriodSeconds: n(30)}, o: metav1.DeleteOptions{GracePeriodSeconds: n(60)}, same: true},
+		{name: "time can be cut", row: pods, meta: metav1.ObjectMeta{DeletionTimestamp: at(20), DeletionGracePeriodSeconds: n(30)}, o: metav1.DeleteOptions{GracePeriodSeconds: n(15)}, date: at(5), grace: 15},
+		{name: "not into the past", row: pods, meta: metav1.ObjectMeta{DeletionTimestamp: at(5), DeletionGracePeriodSeconds: n(30)}, o: metav1.DeleteOptions{GracePeriodSeconds: n(10)}, date: at(0), grace: 1},
+		{name: "to nothing", row: pods, meta: metav1.ObjectMeta{DeletionTimestamp: at(30), DeletionGracePeriodSeconds: n(30)}, o: metav1.DeleteOptions{GracePeriodSeconds: n(0)}, gone: true},
+		{name: "to nothing, but a finalizer keeps it", row: pods, meta: metav1.ObjectMeta{DeletionTimestamp: at(30), DeletionGracePeriodSeconds: n(30), Finalizers: []string{"f"}}, o: metav1.DeleteOptions{GracePeriodSeconds: n(0)}, date: at(0), keptBy: []string{"f"}},
+	} {
+		r := New(Config{Row: c.row, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return now }})
+		old := &corev1.ConfigMap{ObjectMeta: c.meta}
+		next, gone := r.end(old, &c.o)
+		if gone != c.gone || (next == nil) != (c.gone || c.same) {
+			t.Errorf("%s: got %v, gone %v", c.name, next, gone)
+			continue
+		}
+		if next == nil {
+			continue
+		}
+		if !next.GetDeletionTimestamp().Equal(c.date) || *next.GetDeletionGracePeriodSeconds() != c.grace || fmt.Sprint(next.GetFinalizers()) != fmt.Sprint(c.keptBy) {
+			t.Errorf("%s: got a deletion at %v, %d s, kept by %v, want %v, %d s, %v", c.name,
+				next.GetDeletionTimestamp(), *next.GetDeletionGracePeriodSeconds(), next.GetFinalizers(), c.date, c.grace, c.keptBy)
+		}
+	}
+}
+
+func TestOldVersionsAreGone(t *testing.T) {
+	store := memory.New()
+	r := run(t, store, row())
+	for i := range 5 {
+		if _, err := r.Create(t.Context(), "ns", configMap(fmt.Sprint(i)), Write{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	page, err := r.List(t.Context(), "ns", &internalversion.ListOptions{Limit: 2})
+	if err != nil || page.Continue == "" {
+		t.Fatalf("got %+v (%v), want a page", page, err)
+	}
+	if _, err := store.Put(t.Context(), "/registry/other", nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	now, _ := store.Revision(t.Context())
+	if err := store.Compact(t.Context(), now); err != nil {
+		t.Fatal(err)
+	}
+	_, err = r.List(t.Context(), "ns", &internalversion.ListOptions{Limit: 2, Continue: page.Continue})
+	var status apierrors.APIStatus
+	if !apierrors.IsResourceExpired(err) || !errors.As(err, &status) || status.Status().Continue == "" {
+		t.Fatalf("next page after a compaction: got %v, want 410 Expired with another token", err)
+	}
+	rest, err := r.List(t.Context(), "ns", &internalversion.ListOptions{Limit: 5, Continue: status.Status().Continue})
+	if err != nil || len(rest.Items) != 3 {
+		t.Errorf("with the other token: got %+v (%v), want the 3 that are left", rest, err)
+	}
+	_, err = r.List(t.Context(), "ns", &internalversion.ListOptions{ResourceVersion: "2", ResourceVersionMatch: metav1.ResourceVersionMatchExact})
+	if !apierrors.IsResourceExpired(err) {
+		t.Errorf("list of an old version: got %v, want 410 Expired", err)
+	}
+	_, err = r.List(t.Context(), "ns", &internalversion.ListOptions{ResourceVersion: "1000", ResourceVersionMatch: metav1.ResourceVersionMatchNotOlderThan})
+	if _, ok := apierrors.StatusCause(err, metav1.CauseTypeResourceVersionTooLarge); !ok {
+		t.Errorf("list of the future: got %v, want the cause ResourceVersionTooLarge", err)
+	}
+}
+
+func TestDryRunWritesNothing(t *testing.T) {
+	store := memory.New()
+	r := run(t, store, row())
+	dry := Write{DryRun: true}
+	if _, err := r.Create(t.Context(), "ns", configMap("a"), dry); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Create(t.Context(), "ns", configMap("b"), Write{}); err != nil {
+		t.Fatal(err)
+	}
+	before, _ := store.Revision(t.Context())
+	if _, err := r.Create(t.Context(), "ns", configMap("b"), dry); !apierrors.IsAlreadyExists(err) {
+		t.Errorf("dry create of what is there: got %v, want AlreadyExists", err)
+	}
+	item, _, err := r.Update(t.Context(), "ns", "b", dry, count)
+	if err != nil || item.Object.(*corev1.ConfigMap).Data["n"] != "1" {
+		t.Errorf("dry update: got %v (%v)", item, err)
+	}
+	if _, _, err := r.Delete(t.Context(), "ns", "b", &metav1.DeleteOptions{DryRun: []string{metav1.DryRunAll}}); err != nil {
+		t.Errorf("dry delete: %v", err)
+	}
+	if after, _ := store.Revision(t.Context()); after != before {
+		t.Errorf("the store went from %d to %d", before, after)
+	}
+}
+
+func TestEventsExpire(t *testing.T) {
+	store := memory.New()
+	r := run(t, store, row())
+	for _, name := range []string{"old", "young"} {
+		if _, err := r.Create(t.Context(), "ns", configMap(name), Write{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.Cache.Fresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	tick, done := make(chan time.Time), make(chan struct{})
+	written := func(obj resource.Object) time.Time {
+		if obj.GetName() == "old" {
+			return time.Now().Add(-2 * time.Hour)
+		}
+		return time.Now()
+	}
+	go func() { defer close(done); r.Expire(ctx, tick, written, time.Hour) }()
+	tick <- time.Now()
+	tick <- time.Now() // the first round is over
+	cancel()
+	<-done
+	page, err := r.List(t.Context(), "ns", &internalversion.ListOptions{})
+	if err != nil || len(page.Items) != 1 || page.Items[0].Object.GetName() != "young" {
+		t.Errorf("got %+v (%v), want the young one", page, err)
+	}
+}
+
+func FuzzToken(f *testing.F) {
+	f.Add(token{Revision: 5, Start: "ns/a\x00"}.String())
+	f.Add("e30")
+	f.Fuzz(func(t *testing.T, s string) {
+		got, err := parseToken(s)
+		if err != nil {
+			return
+		}
+		if again, err := parseToken(got.String()); err != nil || again != got {
+			t.Errorf("got %+v and then %+v (%v)", got, again, err)
+		}
+	})
+}
