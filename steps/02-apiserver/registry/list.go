@@ -35,6 +35,9 @@ func (r *Registry) List(ctx context.Context, namespace string, o *internalversio
 	if err != nil {
 		return nil, err
 	}
+	if o.Continue != "" && o.ResourceVersion != "" && o.ResourceVersion != "0" {
+		return nil, apierrors.NewBadRequest("specifying resource version is not allowed when using continue")
+	}
 	if o.Continue != "" {
 		return r.listOn(ctx, s, o)
 	}

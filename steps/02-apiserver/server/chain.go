@@ -33,7 +33,8 @@ func (s *Server) Handler() http.Handler {
 		withWarnings, // what the client should know besides the answer
 		s.timed,      // no request takes for ever
 		s.authenticated,
-		s.limited, // room for everybody
+		s.impersonated, // somebody may act as another
+		s.limited,      // room for everybody
 		s.authorized,
 		compressed,
 	}

@@ -60,8 +60,11 @@ func negotiate(r *http.Request) (output, error) {
 		}
 		return out, nil
 	}
-	return output{media: wire.JSON}, statusError(http.StatusNotAcceptable, metav1.StatusReasonNotAcceptable,
-		"only the following media types are accepted: "+names(medias))
+	return output{media: wire.JSON}, notAcceptable()
+}
+
+func notAcceptable() error {
+	return statusError(http.StatusNotAcceptable, metav1.StatusReasonNotAcceptable, "only the following media types are accepted: "+names(medias))
 }
 
 func mediaOf(clause goautoneg.Accept) (wire.Media, bool) {

@@ -22,6 +22,8 @@ var (
 		"delete": (*Server).delete, "deletecollection": (*Server).deleteCollection,
 	}
 	viewVerbs = []string{"get", "update", "patch"}
+	ofObject  = []string{"get", "update", "patch", "delete"}
+	ofMany    = []string{"list", "watch", "deletecollection"} // of which one can be chosen by its name
 )
 
 // resource answers a request that is about a resource.
@@ -61,10 +63,10 @@ func (s *Server) verb(q *request) verb {
 	switch {
 	case sub == nil && e.Namespaced && q.namespace == "" && !slices.Contains([]string{"list", "watch"}, v):
 		return nil // an object of a namespace, and no namespace
-	case sub == nil && !slices.Contains(e.Without, v):
-		return verbs[v]
+	case sub == nil && (slices.Contains(e.Without, v) || slices.Contains(ofObject, v) != (q.info.Name != "") && !slices.Contains(ofMany, v)):
+		return nil // PUT of a collection, POST to an object
 	case sub == nil:
-		return nil
+		return verbs[v]
 	case sub.Connect != nil && connects(sub, q.Method):
 		return (*Server).connect
 	case sub.Create != nil && v == "create":

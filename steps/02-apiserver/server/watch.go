@@ -134,7 +134,7 @@ func (s *stream) run(ctx context.Context, stop <-chan struct{}, events *registry
 // events writes events, and sees to it that they leave.
 func (s *stream) events(batch []registry.Event) error {
 	for _, e := range batch {
-		if e.Type == watch.Bookmark && !s.bookmarks && !e.Initial {
+		if e.Type == watch.Bookmark && !s.bookmarks {
 			continue
 		}
 		if err := s.event(e); err != nil {

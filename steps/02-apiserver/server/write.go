@@ -148,6 +148,9 @@ func (s *Server) createIn(w http.ResponseWriter, q *request, sub *resource.Subre
 	if sub == nil || sub.Create == nil {
 		return apierrors.NewMethodNotSupported(q.endpoint.GroupResource(), q.info.Verb)
 	}
+	if q.out.form != asIs { // there is nothing of what tables and metadata are made
+		return notAcceptable()
+	}
 	if m, ok := obj.(metav1.Object); ok {
 		if ns := m.GetNamespace(); ns != "" && q.namespace != "" && ns != q.namespace {
 			return apierrors.NewBadRequest("the namespace of the provided object does not match the namespace sent on the request")
