@@ -196,6 +196,11 @@ func (w *warnings) twice(s *corev1.PodSpec, p *field.Path) {
 		}
 		seen.Insert(secret.Name)
 	}
+	for i, secret := range s.ImagePullSecrets {
+		if secret.Name == "" {
+			w.add(p.Child("imagePullSecrets").Index(i).Child("name"), "invalid empty name %q", secret.Name)
+		}
+	}
 }
 
 func (w *warnings) fractions(list corev1.ResourceList, p *field.Path) {

@@ -32,7 +32,7 @@ func Pod(p *corev1.Pod) field.ErrorList {
 // pod checks all of a pod, old or new.
 func (f *findings) pod(p *corev1.Pod) {
 	plain := *p
-	plain.Spec.EphemeralContainers = nil
+	plain.Spec.EphemeralContainers, plain.Spec.ImagePullSecrets = nil, nil // an empty name is only warned of
 	f.add(manifest.Validate(&plain))
 	for i, name := range p.Finalizers {
 		f.finalizer(metadata.Child("finalizers").Index(i), name)
@@ -52,20 +52,16 @@ func (f *findings) podSpec(s *corev1.PodSpec, p *field.Path) {
 	f.podResources(s, p.Child("resources"))
 	f.hostnameOverride(s, p.Child("hostnameOverride"))
 	f.claims(s, p)
-	if s.OS != nil {
-		f.os(s.OS.Name, p.Child("os"))
+	if sc := s.SecurityContext; sc != nil && sc.SELinuxChangePolicy != nil {
+		someOf(f, p.Child("securityContext", "seLinuxChangePolicy"), *sc.SELinuxChangePolicy, corev1.SELinuxChangePolicyMountOption, corev1.SELinuxChangePolicyRecursive)
 	}
+	f.os(s, p)
+	f.volumes(s.Volumes, p.Child("volumes"))
 	for _, c := range containersOf(s, p) {
+		f.devices(c.container, s.Volumes, c.path.Child("volumeDevices"))
+		f.fileKeys(c.container.Env, s.Volumes, c.path.Child("env"))
 		f.resizePolicy(c.container.ResizePolicy, s.RestartPolicy, c.path.Child("resizePolicy"))
 	}
-}
-
-func (f *findings) os(name corev1.OSName, p *field.Path) {
-	if name == "" {
-		f.required(p.Child("name"), "")
-		return
-	}
-	someOf(f, p, name, corev1.Linux, corev1.Windows)
 }
 
 type containerAt struct {
@@ -135,12 +131,25 @@ func (f *findings) claims(s *corev1.PodSpec, p *field.Path) {
 		names.Insert(c.Name)
 	}
 	for _, c := range containersOf(s, p) {
-		for i, used := range c.container.Resources.Claims {
-			if used.Name != "" && !names.Has(used.Name) {
-				e := field.NotFound(c.path.Child("resources", "claims").Index(i), used.Name)
-				e.Detail = "must be one of the names in pod.spec.resourceClaims" + listed(sets.List(names))
-				f.list = append(f.list, e)
-			}
+		f.usedClaims(c.container.Resources.Claims, names, c.path.Child("resources", "claims"))
+	}
+}
+
+func (f *findings) usedClaims(used []corev1.ResourceClaim, names sets.Set[string], p *field.Path) {
+	seen := sets.New[corev1.ResourceClaim]()
+	for i, c := range used {
+		switch {
+		case c.Name == "":
+			f.required(p.Index(i), "")
+			continue
+		case seen.Has(c):
+			f.duplicate(p.Index(i), c.Name)
+		}
+		seen.Insert(c)
+		if !names.Has(c.Name) {
+			e := field.NotFound(p.Index(i), c.Name)
+			e.Detail = "must be one of the names in pod.spec.resourceClaims" + listed(sets.List(names))
+			f.list = append(f.list, e)
 		}
 	}
 }
@@ -165,6 +174,11 @@ func (f *findings) claim(c corev1.PodResourceClaim, taken sets.Set[string], p *f
 		f.invalid(p, c, "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified")
 	case c.ResourceClaimName == nil && c.ResourceClaimTemplateName == nil:
 		f.invalid(p, c, "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`")
+	}
+	for name, value := range map[string]*string{"resourceClaimName": c.ResourceClaimName, "resourceClaimTemplateName": c.ResourceClaimTemplateName} {
+		if value != nil {
+			f.subdomain(p.Child(name), *value)
+		}
 	}
 }
 

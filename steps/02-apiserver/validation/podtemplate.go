@@ -48,7 +48,7 @@ func Template(t *corev1.PodTemplateSpec, p *field.Path) field.ErrorList {
 // harmless is the pod without what is only checked when it becomes one.
 func harmless(s corev1.PodSpec) corev1.PodSpec {
 	s = *s.DeepCopy()
-	s.EphemeralContainers = nil
+	s.EphemeralContainers, s.ImagePullSecrets = nil, nil
 	if s.ServiceAccountName == "" {
 		s.ServiceAccountName = "default"
 	}
