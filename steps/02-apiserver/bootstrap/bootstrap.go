@@ -12,6 +12,8 @@
 // pkg/controller/serviceaccount and certificates/rootcacertpublisher.
 package bootstrap
 
+//lint:file-ignore SA1019 upstream keeps these endpoints for the clients that look for the API server there
+
 import (
 	"context"
 	"fmt"

@@ -1,3 +1,5 @@
+//lint:file-ignore SA1019 upstream keeps these endpoints for the clients that look for the API server there
+
 package bootstrap
 
 import (

@@ -17,7 +17,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/httpstream"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
@@ -203,13 +202,19 @@ func TestPortForward(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for protocol, dialer := range map[string]httpstream.Dialer{
-		"SPDY":      spdytransport.NewDialer(upgrader, &http.Client{Transport: transport}, "POST", u),
-		"WebSocket": tunnel,
+	type forwarderOf func(stop, ready chan struct{}) (*portforward.PortForwarder, error)
+	for protocol, open := range map[string]forwarderOf{
+		"SPDY": func(stop, ready chan struct{}) (*portforward.PortForwarder, error) {
+			dialer := spdytransport.NewDialer(upgrader, &http.Client{Transport: transport}, "POST", u)
+			return portforward.New(dialer, []string{"0:8080"}, stop, ready, io.Discard, io.Discard)
+		},
+		"WebSocket": func(stop, ready chan struct{}) (*portforward.PortForwarder, error) {
+			return portforward.New(tunnel, []string{"0:8080"}, stop, ready, io.Discard, io.Discard)
+		},
 	} {
 		t.Run(protocol, func(t *testing.T) {
 			stop, ready := make(chan struct{}), make(chan struct{})
-			forwarder, err := portforward.New(dialer, []string{"0:8080"}, stop, ready, io.Discard, io.Discard)
+			forwarder, err := open(stop, ready)
 			if err != nil {
 				t.Fatal(err)
 			}
