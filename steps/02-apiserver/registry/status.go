@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
@@ -36,6 +37,15 @@ func (r *Registry) status(err error, verb, name string) error {
 	}
 	r.Log.Warn("the store has failed", "verb", verb, "resource", resource, "name", name, "error", err)
 	return apierrors.NewServerTimeout(resource, verb, 2)
+}
+
+// told is the error of somebody else than the store, as it is for the client.
+func told(err error) error {
+	var known apierrors.APIStatus
+	if err == nil || errors.As(err, &known) {
+		return err
+	}
+	return &apierrors.StatusError{ErrStatus: metav1.Status{Status: metav1.StatusFailure, Code: http.StatusInternalServerError, Message: err.Error()}}
 }
 
 // patience is how long a request waits for a revision that it has heard of, but

@@ -44,9 +44,10 @@ func (r *Registry) Change(ctx context.Context, namespace, name string, change Ch
 			return true, apierrors.NewNotFound(r.Row.GroupResource(), name)
 		}
 		next, err := change(old.Object)
-		if err == nil {
-			item, err = r.mark(ctx, old, next, false)
+		if err != nil {
+			return true, told(err)
 		}
+		item, err = r.mark(ctx, old, next, false)
 		return true, err
 	})
 	return item, err
@@ -102,7 +103,7 @@ func (r *Registry) createByUpdate(ctx context.Context, namespace, name string, w
 	}
 	obj, err := change(nil)
 	if err != nil {
-		return nil, err
+		return nil, told(err)
 	}
 	if w.UID != "" {
 		return nil, apierrors.NewConflict(r.Row.GroupResource(), name,
@@ -120,7 +121,7 @@ func (r *Registry) update(ctx context.Context, old *cache.Item, w Write, change 
 	}
 	obj, err := change(old.Object)
 	if err != nil {
-		return nil, err
+		return nil, told(err)
 	}
 	switch obj.GetResourceVersion() {
 	case "", old.Object.GetResourceVersion():
@@ -136,7 +137,7 @@ func (r *Registry) update(ctx context.Context, old *cache.Item, w Write, change 
 	keepTimes(obj, old.Object)
 	data, err := r.encode(obj)
 	if err != nil {
-		return nil, err
+		return nil, told(err)
 	}
 	if w.DryRun {
 		return unwritten(old.Key, obj), nil
