@@ -72,7 +72,7 @@ func (f *fleet) holdOne(cmd *cobra.Command, n, port int) error {
 		if err != nil {
 			return nil, err
 		}
-		conf.Systemd, conf.Console, conf.Disk = true, console, filepath.Join(dir, diskFile)
+		conf.Systemd, conf.Console, conf.Disk, conf.Lock = true, console, filepath.Join(dir, diskFile), lock
 		conf.Hostname, conf.Network = network(n, port)
 		j := job{repo: true, nodes: 1}
 		clean, err := j.ship(r, &conf)
@@ -87,7 +87,7 @@ func (f *fleet) holdOne(cmd *cobra.Command, n, port int) error {
 }
 
 // lockMachine writes our process id down and keeps the file locked: whoever finds
-// it locked knows that we live.
+// it locked knows that we live, or our machine does, which has the file open too.
 func lockMachine(dir string) (*os.File, error) {
 	f, err := os.OpenFile(filepath.Join(dir, pidFile), os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -35,7 +36,7 @@ const (
 	holderFile  = "holder.log"
 	pidFile     = "pid"
 	socketFile  = "vm.sock"
-	pushedFile  = "pushed" // its time is that of the newest file in the machine
+	shippedFile = "shipped.json" // the repo.Snapshot that the machine has
 )
 
 const portFile = "port" // of the network, in the fleet's folder
@@ -121,15 +122,22 @@ func (f *fleet) startOne(ctx context.Context, r repo.Repo, n, port int) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	now := time.Now()
+	shipped, err := r.Snapshot(nil)
+	if err != nil {
+		return err
+	}
 	holder, err := f.hold(r, n, port)
 	if err != nil {
 		return err
 	}
 	if err := awaitHolder(ctx, dir, holder); err != nil {
-		return errors.Join(err, stopHolder(dir))
+		err = errors.Join(err, stopHolder(dir))
+		if ctx.Err() != nil {
+			return err
+		}
+		return keepConsole(r, dir, err)
 	}
-	return touch(filepath.Join(dir, pushedFile), now)
+	return writeShipped(dir, shipped)
 }
 
 // hold starts a process that outlives this one, in a session of its own.
@@ -171,6 +179,18 @@ func awaitHolder(ctx context.Context, dir string, holder *exec.Cmd) error {
 			}
 		}
 	}
+}
+
+// keepConsole keeps what a machine that did not start has said, and names where.
+func keepConsole(r repo.Repo, dir string, err error) error {
+	console, readErr := os.ReadFile(filepath.Join(dir, consoleFile))
+	if readErr != nil {
+		return err // it has not come so far
+	}
+	e := newEvidence(r, filepath.Base(dir))
+	_, _ = e.console.Write(console) // a buffer takes all
+	kept, keepErr := e.keep(nil)
+	return errors.Join(fmt.Errorf("%w; its console is in %s", err, kept), keepErr)
 }
 
 func stopCommand() *cobra.Command {
@@ -273,28 +293,39 @@ func holderPid(dir string) (int, error) {
 	return strconv.Atoi(strings.TrimSpace(string(b)))
 }
 
-func touch(path string, at time.Time) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o644)
+func writeShipped(dir string, s repo.Snapshot) error {
+	b, err := json.Marshal(s)
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.Close(), os.Chtimes(path, at, at))
+	return os.WriteFile(filepath.Join(dir, shippedFile), b, 0o644)
 }
 
 // push brings the files that have changed since the last time into a machine.
 func push(ctx context.Context, r repo.Repo, dir string) error {
-	since, err := os.Stat(filepath.Join(dir, pushedFile))
+	b, err := os.ReadFile(filepath.Join(dir, shippedFile))
 	if err != nil {
 		return err
 	}
-	now := time.Now()
+	var before repo.Snapshot
+	if err := json.Unmarshal(b, &before); err != nil {
+		return fmt.Errorf("read %s: %w", filepath.Join(dir, shippedFile), err)
+	}
+	now, err := r.Snapshot(before)
+	if err != nil {
+		return err
+	}
+	names := now.Since(before)
+	if len(names) == 0 {
+		return nil
+	}
 	pr, pw := io.Pipe()
-	go func() { pw.CloseWithError(r.Newer(since.ModTime(), pw)) }()
+	go func() { pw.CloseWithError(r.Tar(pw, names)) }()
 	defer pr.Close()
 	var out strings.Builder
 	err = enter(ctx, dir, machine.Command{Args: []string{"tar", "-x", "--unlink-first", "-C", r.Dir}, Stdin: pr, Stdout: &out, Stderr: &out})
 	if err != nil {
 		return fmt.Errorf("bring the repository over: %w\n%s", err, out.String())
 	}
-	return touch(filepath.Join(dir, pushedFile), now)
+	return writeShipped(dir, now)
 }

@@ -1,7 +1,9 @@
 #!/bin/sh
 # Makes a root file system and a kernel out of Debian packages:
 #
-#   recipe.sh SUITE DIRECTORY     leaves base.qcow2, vmlinuz and modules/ there
+#   recipe.sh SUITE DIRECTORY [PACKAGE,… [SCRIPT]]   leaves base.qcow2, vmlinuz and modules/ there
+#
+# The script runs at the end, in the new root.
 #
 # As root, or as a user who has subordinate ids (newuidmap). The mirrors are those
 # of this machine's own apt; where it has none of Debian's, mmdebstrap's default.
@@ -13,7 +15,7 @@ trap 'exit 130' INT TERM
 # The tools that the labs and tests call for, besides what minbase brings.
 packages=systemd,systemd-sysv,dbus,udev,openssh-server,kmod
 packages=$packages,iproute2,iputils-ping,nftables,procps,curl,ca-certificates
-packages=$packages,jq,less,tar,xz-utils,strace,sudo
+packages=$packages,jq,less,tar,xz-utils,strace,sudo${3:+,$3}
 kernel=linux-image-cloud-$(dpkg --print-architecture)
 
 apt-get indextargets --format 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $(REPO_URI) $(CODENAME) $(COMPONENT)' \
@@ -34,7 +36,7 @@ unpack='
 	echo "127.0.0.1 localhost groundup" >/etc/hosts
 	passwd -d root >/dev/null
 	systemctl -q mask systemd-networkd-wait-online.service apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.timer e2scrub_all.timer
-'
+'${4:-}
 mmdebstrap --quiet --variant=minbase --include="$packages" \
 	--customize-hook="chroot \"\$1\" sh -euc '$(printf %s "$unpack" | sed "s/'/'\\\\''/g")'" \
 	"$suite" "$out/root.tar" $mirror

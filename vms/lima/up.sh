@@ -3,8 +3,11 @@
 # of the repository in each. What runs already stays.
 #
 #   vms/lima/up.sh [NODES]      and to be rid of them: vms/lima/up.sh 0
+#
+# LIMA_TEMPLATES is another folder with groundup.yaml and groundup-worker.yaml.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
+templates=${LIMA_TEMPLATES:-$here}
 nodes=${1:-1}
 case $nodes in [0-9]) ;; *) echo "up.sh: $nodes nodes: want a number from 0 to 9" >&2; exit 2 ;; esac
 command -v limactl >/dev/null || { echo "up.sh: there is no limactl: lima-vm.io says how to install it" >&2; exit 1; }
@@ -24,7 +27,7 @@ while [ $n -le "$nodes" ]; do
 	if limactl list --quiet | grep -qx "node-$n"; then
 		limactl start "node-$n"
 	else
-		limactl start --tty=false --name "node-$n" --set '.param.Repo = strenv(REPO)' "$here/$template"
+		limactl start --tty=false --name "node-$n" --set '.param.Repo = strenv(REPO)' "$templates/$template"
 	fi
 	n=$((n + 1))
 done

@@ -44,6 +44,7 @@ type Config struct {
 	// Disk is a file that keeps what the machine writes, for its next boot; it is
 	// made if there is none. Empty: what the machine writes is lost with it.
 	Disk string
+	Lock *os.File // if not nil, the machine has it open as long as it lives
 
 	Network *Network  // nil: none but lo
 	Console io.Writer // what the machine says on its serial port; may be nil
@@ -140,7 +141,7 @@ func (m *Machine) qemuConfig(ctx context.Context) (qemu.Config, error) {
 		q.Mode = qemu.Systemd
 	}
 	if c.Disk != "" {
-		q.Root, q.Keep = c.Disk, true
+		q.Root, q.Keep, q.Lock = c.Disk, true, c.Lock
 		if err := makeOverlay(ctx, c.Disk, c.Image.Root); err != nil {
 			return q, err
 		}

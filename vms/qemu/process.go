@@ -46,6 +46,9 @@ func Start(c Config, console io.Writer) (*Process, error) {
 	p.cmd = exec.Command(Program, c.Args()...)
 	p.cmd.Stdout = console
 	p.cmd.ExtraFiles = []*os.File{theirAgent, theirMonitor}
+	if c.Lock != nil {
+		p.cmd.ExtraFiles = append(p.cmd.ExtraFiles, c.Lock)
+	}
 	// Of its own group: Ctrl-C is for us, and we decide. Pdeathsig: when we are
 	// killed, so is the machine.
 	p.cmd.SysProcAttr = &unix.SysProcAttr{Setpgid: true, Pdeathsig: unix.SIGKILL}
@@ -58,15 +61,28 @@ func Start(c Config, console io.Writer) (*Process, error) {
 		return nil, err
 	}
 	if c.Keep {
-		// From here on it tells of events: whoever keeps a disk may boot it again.
-		p.monitor.mu.Lock()
-		defer p.monitor.mu.Unlock()
-		if err := p.monitor.negotiate(); err != nil {
-			p.cmd.Process.Kill()
+		// From here on it tells of events: whoever keeps a disk may boot it again. When
+		// it has ended already, that is read too, but not while we have its end open.
+		theirMonitor.Close()
+		if err := p.greet(); err != nil {
 			return nil, err
 		}
 	}
 	return p, nil
+}
+
+func (p *Process) greet() error {
+	p.monitor.mu.Lock()
+	err := p.monitor.negotiate()
+	p.monitor.mu.Unlock()
+	if err == nil {
+		return nil
+	}
+	p.Kill()
+	if why := p.Err(); why != nil {
+		return why
+	}
+	return err
 }
 
 // launch starts the process from a thread that lives as long as it does: the

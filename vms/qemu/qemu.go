@@ -11,6 +11,7 @@ package qemu
 
 import (
 	"fmt"
+	"os"
 	"strings"
 )
 
@@ -36,9 +37,10 @@ type Config struct {
 	Name   string // in process lists
 	Kernel string
 	Initrd string
-	Root   string // qcow2, becomes /dev/vda; empty for a probe
-	Keep   bool   // what is written to Root stays there
-	Disk   string // raw, becomes /dev/vdb; may be empty
+	Root   string   // qcow2, becomes /dev/vda; empty for a probe
+	Keep   bool     // what is written to Root stays there
+	Lock   *os.File // if not nil, the machine has it open as long as it lives
+	Disk   string   // raw, becomes /dev/vdb; may be empty
 	Mode   Mode
 	Run    []string // Image mode: instead of the image's command
 	Accel  Accel

@@ -4,7 +4,6 @@
 package repo
 
 import (
-	"archive/tar"
 	"errors"
 	"fmt"
 	"io"
@@ -13,7 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"time"
 )
 
 // A Repo is a clone of the repository.
@@ -75,49 +73,6 @@ func (r Repo) Stage(dir string, built bool) error {
 		}
 		return copyEntry(path, filepath.Join(dir, rel), e)
 	})
-}
-
-// Newer writes a tar of the files, bin/ among them, that have changed since then.
-// What was removed is not in it.
-func (r Repo) Newer(since time.Time, w io.Writer) error {
-	t := tar.NewWriter(w)
-	if err := filepath.WalkDir(r.Dir, func(path string, e fs.DirEntry, err error) error {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil // it went while we looked
-		} else if err != nil {
-			return err
-		}
-		rel, err := filepath.Rel(r.Dir, path)
-		if err != nil {
-			return err
-		}
-		if e.IsDir() {
-			if leaveOut(rel, true) {
-				return fs.SkipDir
-			}
-			return nil
-		}
-		info, err := e.Info()
-		if err != nil || !info.Mode().IsRegular() || !info.ModTime().After(since) {
-			return err
-		}
-		return addFile(t, path, rel, info)
-	}); err != nil {
-		return err
-	}
-	return t.Close()
-}
-
-func addFile(t *tar.Writer, path, name string, info fs.FileInfo) error {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	if err := t.WriteHeader(&tar.Header{Name: name, Size: int64(len(data)), Mode: int64(info.Mode().Perm()), ModTime: info.ModTime()}); err != nil {
-		return err
-	}
-	_, err = t.Write(data)
-	return err
 }
 
 func leaveOut(dir string, built bool) bool {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/k8s-groundup/groundup/vms/wire"
 )
@@ -122,5 +123,40 @@ func TestPackagesHaveTests(t *testing.T) {
 	}
 	if got := (Repo{dir}).TestBinary("/root", pkgs[0]); got != "/root/.vm-test/b.test" {
 		t.Errorf("got %s", got)
+	}
+}
+
+func TestSinceNamesWhatHasOtherContent(t *testing.T) {
+	r := Repo{t.TempDir()}
+	write := func(name, content string) {
+		t.Helper()
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(r.Dir, name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(r.Dir, name), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("same", "1")
+	write("bin/renewed", "1")
+	write("changed", "1")
+	write("bin/vm/base", "1")
+	before, err := r.Snapshot(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	later := time.Now().Add(time.Minute)
+	if err := os.Chtimes(filepath.Join(r.Dir, "bin/renewed"), later, later); err != nil {
+		t.Fatal(err)
+	}
+	write("changed", "22")
+	write("new", "1")
+	write("bin/vm/base", "22")
+	after, err := r.Snapshot(before)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := after.Since(before), []string{"changed", "new"}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }

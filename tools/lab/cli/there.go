@@ -166,33 +166,43 @@ func (t *there) lab(ctx context.Context, n int, args ...string) error {
 // attend runs a command that gets Ctrl-C from the terminal as we do: it decides
 // what becomes of it, and we wait. A signal for us alone is passed on.
 func attend(ctx context.Context, cmd *exec.Cmd) error {
+	return pass(ctx, cmd, func(s syscall.Signal) { _ = cmd.Process.Signal(s) }, syscall.SIGTERM, syscall.SIGHUP)
+}
+
+// quietly runs a command, in a process group of its own, and shows what it said
+// only when it failed. Any signal for us is for all of the group.
+func quietly(ctx context.Context, cmd *exec.Cmd) error {
+	var out strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	err := pass(ctx, cmd, func(s syscall.Signal) { _ = syscall.Kill(-cmd.Process.Pid, s) }, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	if err != nil {
+		return fmt.Errorf("%s: %w\n%s", strings.Join(cmd.Args, " "), err, out.String())
+	}
+	return nil
+}
+
+// pass runs a command and passes signals that come to us on to it.
+func pass(ctx context.Context, cmd *exec.Cmd, to func(syscall.Signal), which ...os.Signal) error {
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGHUP)
+	signal.Notify(signals, which...)
 	defer signal.Stop(signals)
 	if err := cmd.Start(); err != nil {
 		return err
 	}
 	ended := make(chan struct{})
+	defer close(ended)
 	go func() {
-		select {
-		case s := <-signals:
-			_ = cmd.Process.Signal(s) // it may have ended
-		case <-ended:
+		for {
+			select {
+			case s := <-signals:
+				to(s.(syscall.Signal)) // it may have ended
+			case <-ended:
+				return
+			}
 		}
 	}()
-	err := cmd.Wait()
-	close(ended)
-	return errors.Join(err, ctx.Err())
-}
-
-// quietly runs a command and shows what it said only when it failed.
-func quietly(ctx context.Context, cmd *exec.Cmd) error {
-	var out strings.Builder
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := attend(ctx, cmd); err != nil {
-		return fmt.Errorf("%s: %w\n%s", strings.Join(cmd.Args, " "), err, out.String())
-	}
-	return nil
+	return errors.Join(cmd.Wait(), ctx.Err())
 }
 
 // keepIfFailed keeps the logs of machine n when err says that something failed
