@@ -20,10 +20,12 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
@@ -33,6 +35,8 @@ import (
 
 // A Source reports one node's pods. Make it with [New].
 type Source struct {
+	client   kubernetes.Interface
+	mine     string // the field selector
 	informer cache.SharedIndexInformer
 	log      *slog.Logger
 	dirty    chan struct{} // has a token when the copy is newer than what was reported
@@ -48,7 +52,7 @@ func New(client kubernetes.Interface, nodeName string, log *slog.Logger, changed
 	factory := informers.NewSharedInformerFactoryWithOptions(client, 0,
 		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.FieldSelector = mine }),
 		informers.WithTransform(forgetManagers))
-	s := &Source{informer: factory.Core().V1().Pods().Informer(), log: log, dirty: make(chan struct{}, 1), changed: changed}
+	s := &Source{client: client, mine: mine, informer: factory.Core().V1().Pods().Informer(), log: log, dirty: make(chan struct{}, 1), changed: changed}
 	_, err := s.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(any) { s.poke() },
 		UpdateFunc: func(_, _ any) { s.poke() },
@@ -84,6 +88,9 @@ func (s *Source) Name() string { return "api" }
 // Run implements [podsource.Source]. It speaks when the first list has succeeded,
 // be that days later.
 func (s *Source) Run(ctx context.Context, update func([]*corev1.Pod)) error {
+	if s.awaitServer(ctx) != nil {
+		return nil
+	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -103,6 +110,19 @@ func (s *Source) Run(ctx context.Context, update func([]*corev1.Pod)) error {
 		}
 	}
 }
+
+// awaitServer returns when the API server has answered, or with ctx's error. An
+// informer that begins to ask before there is anybody to answer waits longer from
+// time to time, up to half a minute, and remembers that for two minutes more.
+func (s *Source) awaitServer(ctx context.Context) error {
+	return wait.PollUntilContextCancel(ctx, knock, true, func(ctx context.Context) (bool, error) {
+		_, err := s.client.CoreV1().Pods("").List(ctx, metav1.ListOptions{FieldSelector: s.mine, Limit: 1})
+		return err == nil, nil
+	})
+}
+
+// knock is how often the API server is asked whether it is there at last.
+const knock = 250 * time.Millisecond
 
 // pods returns the pods to run, sorted, as copies.
 func (s *Source) pods() []*corev1.Pod {

@@ -193,7 +193,7 @@ func (s *Sink) send(ctx context.Context, uid types.UID) error {
 	client := s.conf.Pods.Pods(r.pod.Namespace)
 	live, err := client.Get(ctx, r.pod.Name, metav1.GetOptions{})
 	switch {
-	case apierrors.IsNotFound(err), err == nil && !shows(live, r.pod):
+	case apierrors.IsNotFound(err), err == nil && !shows(live, r.pod), apierrors.IsForbidden(err) && s.unknown(r.pod):
 		s.gone(uid, r)
 		return nil
 	case err != nil:
@@ -241,6 +241,10 @@ func remove(ctx context.Context, client typedcorev1.PodInterface, pod *corev1.Po
 	}
 	return err
 }
+
+// unknown says that the API server shows this node no such pod. A node that asks
+// for it by name is forbidden to: what does not exist is bound to no node.
+func (s *Sink) unknown(pod *corev1.Pod) bool { return s.conf.Known(pod.Namespace, pod.Name) == nil }
 
 // gone: the API server does not have this pod. A static pod may only be waiting
 // for its mirror.

@@ -209,3 +209,20 @@ func TestADeletionThatSomebodyElseDidIsDone(t *testing.T) {
 		}
 	}
 }
+
+// The node authorizer forbids a node to ask for a pod that does not exist: it is
+// bound to no node.
+func TestAPodThatMayNotBeAskedForIsForgotten(t *testing.T) {
+	pod := web("1")
+	b := newBench(t)
+	b.client.PrependReactor("get", "pods", func(kubetesting.Action) (bool, runtime.Object, error) {
+		return true, nil, apierrors.NewForbidden(corev1.Resource("pods"), pod.Name, errors.New("no relationship found"))
+	})
+	b.Set(pod, status(corev1.PodRunning))
+	b.run()
+	b.until("the pod to be forgotten", func(*corev1.Pod) bool {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return len(b.pods) == 0
+	})
+}
