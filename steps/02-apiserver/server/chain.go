@@ -33,8 +33,7 @@ func (s *Server) Handler() http.Handler {
 		withWarnings, // what the client should know besides the answer
 		s.timed,      // no request takes for ever
 		s.authenticated,
-		s.impersonated, // somebody may act as another
-		s.limited,      // room for everybody
+		s.limited, // room for everybody
 		s.authorized,
 		compressed,
 	}
@@ -139,7 +138,8 @@ func (s *Server) timed(next http.Handler) http.Handler {
 }
 
 // An Authenticator says who a request comes from: a user, nobody that it knows (not
-// ok), or somebody who is not who he claims to be (an error).
+// ok), or somebody who is not who he claims to be (an error). An error that is a
+// Status is what the client is told.
 type Authenticator interface {
 	Authenticate(r *http.Request) (who user.Info, ok bool, err error)
 }

@@ -251,24 +251,6 @@ func TestDiscovery(t *testing.T) {
 	}
 }
 
-func TestImpersonation(t *testing.T) {
-	_, conf := servertest.Start(t, servertest.Config())
-	for _, c := range []struct {
-		name, headers string
-		want          int
-	}{
-		{"oneself", "", http.StatusOK},
-		{"somebody who may nothing", "Impersonate-User: nobody", http.StatusForbidden},
-		{"somebody who may", "Impersonate-User: jane\nImpersonate-Group: dev", http.StatusOK},
-		{"by somebody who may not", "Test-User: nobody\nImpersonate-User: jane", http.StatusForbidden},
-		{"a group of nobody", "Impersonate-Group: dev", http.StatusBadRequest},
-	} {
-		if resp, data := send(t, conf, "GET", "/api/v1/namespaces/default/configmaps", c.headers, nil); resp.StatusCode != c.want {
-			t.Errorf("%s: got %d %s, want %d", c.name, resp.StatusCode, data, c.want)
-		}
-	}
-}
-
 // FuzzRequests sends bodies, patches, selectors and tokens that nobody would: none
 // may be answered with a 5xx, which a panic is.
 func FuzzRequests(f *testing.F) {

@@ -157,7 +157,7 @@ const farewell = 10 * time.Second
 // clients go elsewhere, and the other requests when they are done.
 func listen(ctx context.Context, l net.Listener, s *server.Server, conf *tls.Config, log *slog.Logger) error {
 	h := &http.Server{Handler: s.Handler(), TLSConfig: conf, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 3 * time.Minute,
-		MaxHeaderBytes: 1 << 20, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
+		MaxHeaderBytes: 1 << 20, ConnContext: withConnection, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
 	ended := make(chan error, 1)
 	go func() { ended <- h.ServeTLS(l, "", "") }()
 	select {

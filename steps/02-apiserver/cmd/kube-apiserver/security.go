@@ -75,7 +75,7 @@ func secure(f *flags) (*security, error) {
 		return nil, err
 	}
 	s.authenticator = authz.Impersonation{Authorizer: s.authorizer, Known: authn.Union{
-		Known:     []authn.Authenticator{authn.X509{Authorities: authorities}, authn.Bearer{Verifier: s.verifier}},
+		Known:     []authn.Authenticator{remembered{authn.X509{Authorities: authorities}}, authn.Bearer{Verifier: s.verifier}},
 		Otherwise: authn.Anonymous{Paths: authn.HealthPaths},
 	}}
 	if s.kubelets, err = f.kubelets(); err != nil {
