@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"maps"
 
 	"k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -49,6 +50,7 @@ func (f *follower) follow(ctx context.Context, w *registry.Watch) {
 	for {
 		events, _, more, err := w.Next()
 		if err != nil {
+			maps.Copy(f.known, before)
 			return
 		}
 		for _, e := range events {
