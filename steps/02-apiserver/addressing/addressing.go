@@ -17,6 +17,7 @@ package addressing
 import (
 	"context"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"net/netip"
 	"sync"
@@ -78,31 +79,16 @@ func (a *Allocator) Admit(ctx context.Context, r *resource.Request) error {
 	if err != nil {
 		return err
 	}
-	g := &giving{Allocator: a, taken: a.taken(all, s), dryRun: r.DryRun}
+	g := &giving{Allocator: a, taken: a.taken(all, s, old), dryRun: r.DryRun}
 	if bad := g.complete(s, old); len(bad) > 0 {
 		return apierrors.NewInvalid(corev1.SchemeGroupVersion.WithKind("Service").GroupKind(), s.Name, bad)
 	}
 	return nil
 }
 
-// taken are all addresses and node ports but those of the service itself.
-func (a *Allocator) taken(all []resource.Object, but *corev1.Service) map[any]bool {
+// taken are all addresses and node ports but those that the service had before.
+func (a *Allocator) taken(all []resource.Object, s, old *corev1.Service) map[any]bool {
 	taken := map[any]bool{}
-	for _, o := range all {
-		s := o.(*corev1.Service)
-		if s.Namespace == but.Namespace && s.Name == but.Name {
-			continue
-		}
-		for _, ip := range s.Spec.ClusterIPs {
-			if address, err := netip.ParseAddr(ip); err == nil {
-				taken[address] = true
-			}
-		}
-		for _, p := range s.Spec.Ports {
-			taken[p.NodePort] = true
-		}
-		taken[s.Spec.HealthCheckNodePort] = true
-	}
 	for what, when := range a.given {
 		if a.now().Sub(when) > remembered {
 			delete(a.given, what)
@@ -110,7 +96,37 @@ func (a *Allocator) taken(all []resource.Object, but *corev1.Service) map[any]bo
 			taken[what] = true
 		}
 	}
+	if old != nil {
+		for what := range has(old) {
+			delete(taken, what)
+		}
+	}
+	for _, o := range all {
+		if o.GetNamespace() == s.Namespace && o.GetName() == s.Name {
+			continue
+		}
+		for what := range has(o.(*corev1.Service)) {
+			taken[what] = true
+		}
+	}
 	return taken
+}
+
+// has yields the addresses and the node ports of a service.
+func has(s *corev1.Service) iter.Seq[any] {
+	return func(yield func(any) bool) {
+		for _, ip := range s.Spec.ClusterIPs {
+			if address, err := netip.ParseAddr(ip); err == nil && !yield(address) {
+				return
+			}
+		}
+		for _, p := range s.Spec.Ports {
+			if !yield(p.NodePort) {
+				return
+			}
+		}
+		yield(s.Spec.HealthCheckNodePort)
+	}
 }
 
 func (a *Allocator) now() time.Time {
