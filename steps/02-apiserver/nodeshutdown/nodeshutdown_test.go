@@ -3,6 +3,7 @@ package nodeshutdown
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -152,7 +153,10 @@ func TestWithoutABusTheKubeletGoesOn(t *testing.T) {
 }
 
 // manager1 is a logind on a bus of the test's own.
-type manager1 struct{ locks chan *os.File }
+type manager1 struct{ locks chan pipe }
+
+// A pipe's reader sees the end when nobody holds the writer any more.
+type pipe struct{ read, write *os.File }
 
 // Inhibit is org.freedesktop.login1.Manager.Inhibit.
 func (m manager1) Inhibit(what, _, _, mode string) (dbus.UnixFD, *dbus.Error) {
@@ -160,7 +164,7 @@ func (m manager1) Inhibit(what, _, _, mode string) (dbus.UnixFD, *dbus.Error) {
 	if err != nil || what != "shutdown" || mode != "delay" {
 		return 0, dbus.MakeFailedError(fmt.Errorf("%s %s: %w", what, mode, err))
 	}
-	m.locks <- read
+	m.locks <- pipe{read, write}
 	return dbus.UnixFD(write.Fd()), nil
 }
 
@@ -173,7 +177,7 @@ func (properties) Get(_, _ string) (dbus.Variant, *dbus.Error) {
 
 func TestLogindOverDBus(t *testing.T) {
 	conn := bus(t)
-	m := manager1{make(chan *os.File, 1)}
+	m := manager1{make(chan pipe, 1)}
 	for name, v := range map[string]any{manager: m, "org.freedesktop.DBus.Properties": properties{}} {
 		if err := conn.Export(v, object, name); err != nil {
 			t.Fatal(err)
@@ -197,9 +201,13 @@ func TestLogindOverDBus(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer (<-m.locks).Close()
-	if err := held.Close(); err != nil {
+	lock := <-m.locks
+	defer lock.read.Close()
+	if err := errors.Join(lock.write.Close(), held.Close()); err != nil {
 		t.Error(err)
+	}
+	if n, err := lock.read.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+		t.Errorf("got %d, %v, want EOF: the lock is still held", n, err)
 	}
 	if err := conn.Emit(object, manager+".PrepareForShutdown", true); err != nil {
 		t.Fatal(err)
@@ -228,8 +236,8 @@ func bus(t *testing.T) *dbus.Conn {
 		t.Skip("needs dbus-daemon")
 	}
 	conf := filepath.Join(t.TempDir(), "bus.conf")
-	text := `<busconfig><listen>unix:dir=` + t.TempDir() + `</listen><auth>EXTERNAL</auth>
-<policy context="default"><allow send_destination="*" eavesdrop="true"/><allow own="*"/></policy></busconfig>`
+	text := `<busconfig><type>session</type><listen>unix:dir=` + t.TempDir() + `</listen><auth>EXTERNAL</auth>
+<policy context="default"><allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/><allow own="*"/></policy></busconfig>`
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
