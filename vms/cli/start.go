@@ -87,9 +87,31 @@ func (f *fleet) start(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	return f.startAll(cmd.Context(), r, port)
+}
+
+// startAll starts the machines that do not run. When it is interrupted, none of
+// those stays.
+func (f *fleet) startAll(ctx context.Context, r repo.Repo, port int) error {
+	var started []string
 	for n := 1; n <= f.nodes; n++ {
-		if err := f.startOne(cmd.Context(), r, n, port); err != nil {
-			return fmt.Errorf("node-%d: %w", n, err)
+		dir := f.machine(n)
+		if conn, err := dialHolder(dir); err == nil {
+			conn.Close()
+			if err := push(ctx, r, dir); err != nil {
+				return fmt.Errorf("node-%d: %w", n, err)
+			}
+			continue
+		}
+		started = append(started, dir)
+		if err := f.startOne(ctx, r, n, port); err != nil {
+			err = fmt.Errorf("node-%d: %w", n, err)
+			for _, dir := range started {
+				if ctx.Err() != nil {
+					err = errors.Join(err, stopHolder(dir))
+				}
+			}
+			return err
 		}
 	}
 	return nil
@@ -112,13 +134,9 @@ func (f *fleet) port() (int, error) {
 }
 
 // startOne starts the holder of machine n and waits until the machine takes
-// commands, unless it does already: then it gets what has changed.
+// commands.
 func (f *fleet) startOne(ctx context.Context, r repo.Repo, n, port int) error {
 	dir := f.machine(n)
-	if conn, err := dialHolder(dir); err == nil {
-		conn.Close()
-		return push(ctx, r, dir)
-	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}

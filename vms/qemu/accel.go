@@ -20,22 +20,14 @@ const (
 	TCG Accel = "tcg" // an emulated one
 )
 
-func (a Accel) machine() string {
+// options are those of -machine and -cpu. accel=tcg,thread=multi is not accepted
+// there; multi is the default where computer and machine are of the same kind.
+func (a Accel) options(kind arch) []string {
+	cpu := "host"
 	if a == TCG {
-		// accel=tcg,thread=multi is not accepted here; multi is the default where
-		// host and machine are of the same kind.
-		return "tcg"
+		cpu = kind.cpu
 	}
-	return string(a)
-}
-
-// cpu: every feature that is emulated may be tried by some library, and vector
-// instructions are slower emulated than what they replace. Nehalem has few.
-func (a Accel) cpu() string {
-	if a == TCG {
-		return "Nehalem"
-	}
-	return "host"
+	return []string{"-machine", kind.machine + ",accel=" + string(a), "-cpu", cpu}
 }
 
 // probeLimit is generous: hardware boots the probe in under a second.

@@ -14,9 +14,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Program is the emulator.
-const Program = "qemu-system-x86_64"
-
 // A Process is a machine that runs.
 type Process struct {
 	Agent   net.Conn // the host's end of the agent's port
@@ -43,7 +40,7 @@ func Start(c Config, console io.Writer) (*Process, error) {
 	defer theirMonitor.Close()
 
 	p := &Process{Agent: agent, monitor: newMonitor(mon), done: make(chan struct{})}
-	p.cmd = exec.Command(Program, c.Args()...)
+	p.cmd = exec.Command(Program(), c.Args()...)
 	p.cmd.Stdout = console
 	p.cmd.ExtraFiles = []*os.File{theirAgent, theirMonitor}
 	if c.Lock != nil {

@@ -62,19 +62,20 @@ const (
 	monitorFD = 4
 )
 
-// Args returns the arguments for qemu-system-x86_64.
-func (c Config) Args() []string {
-	args := []string{
+// Args returns the arguments for [Program].
+func (c Config) Args() []string { return c.args(here()) }
+
+func (c Config) args(kind arch) []string {
+	args := append(c.Accel.options(kind),
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
 		"-name", escape(c.Name),
-		"-machine", "q35,vmport=off,accel=" + c.Accel.machine(), "-cpu", c.Accel.cpu(),
 		"-smp", fmt.Sprint(c.CPUs), "-m", fmt.Sprintf("%dM", c.Memory),
-		"-kernel", c.Kernel, "-initrd", c.Initrd, "-append", c.cmdline(),
+		"-kernel", c.Kernel, "-initrd", c.Initrd, "-append", c.cmdline(kind),
 		"-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
 		"-chardev", fmt.Sprintf("socket,id=monitor,fd=%d", monitorFD), "-mon", "chardev=monitor,mode=control",
 		"-device", "virtio-serial-pci",
 		"-chardev", fmt.Sprintf("socket,id=agent,fd=%d", agentFD), "-device", "virtserialport,chardev=agent,name=groundup",
-	}
+	)
 	if c.Root != "" {
 		args = append(args, drive("root", c.Root, "qcow2", c.Keep)...)
 	}
@@ -106,12 +107,12 @@ func drive(id, file, format string, keep bool) []string {
 // cmdline is for the kernel. Nobody attacks this machine through its processor,
 // and an emulated one pays dearly for mitigations; interfaces keep the names
 // eth0, eth1; a panic ends the machine, because of -no-reboot.
-func (c Config) cmdline() string {
-	line := "console=ttyS0 quiet loglevel=4"
+func (c Config) cmdline(kind arch) string {
+	verbosity := " quiet loglevel=4"
 	if c.Keep {
-		line = "console=ttyS0 loglevel=6" // nobody waits for it, and its console is kept
+		verbosity = " loglevel=6" // nobody waits for it, and its console is kept
 	}
-	line += " mitigations=off net.ifnames=0 panic=-1 groundup=" + string(c.Mode)
+	line := "console=" + kind.console + verbosity + " mitigations=off net.ifnames=0 panic=-1 groundup=" + string(c.Mode)
 	if len(c.Run) > 0 {
 		// What follows the dashes is for the first program: bootparam(7).
 		line += ` -- "` + strings.Join(c.Run, `" "`) + `"`

@@ -44,7 +44,7 @@ func TestArgs(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			conf := base()
 			c.change(&conf)
-			args := conf.Args()
+			args := conf.args(arches["amd64"])
 			line := " " + strings.Join(args, " ") + " "
 			for _, want := range c.want {
 				if !strings.Contains(line, " "+want+" ") {
@@ -57,6 +57,23 @@ func TestArgs(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestArm64(t *testing.T) {
+	for _, c := range []struct {
+		accel Accel
+		want  string
+	}{
+		{KVM, "-machine virt,gic-version=max,accel=kvm -cpu host "},
+		{TCG, "-machine virt,gic-version=max,accel=tcg -cpu cortex-a72 "},
+	} {
+		conf := base()
+		conf.Accel = c.accel
+		line := strings.Join(conf.args(arches["arm64"]), " ")
+		if !strings.HasPrefix(line, c.want) || !strings.Contains(line, "-append console=ttyAMA0 ") || strings.Contains(line, "q35") {
+			t.Errorf("%s: got %q, want %q and the console ttyAMA0", c.accel, line, c.want)
+		}
 	}
 }
 

@@ -30,7 +30,7 @@ func (l lima) Up(n int) *exec.Cmd { return l.up(n) }
 
 // Command: limactl takes the terminal when there is one.
 func (l lima) Command(n int, _ bool, argv ...string) *exec.Cmd {
-	return l.command("limactl", append([]string{"shell", "--workdir", "/groundup", fmt.Sprintf("node-%d", n), "sudo"}, argv...)...)
+	return l.command("limactl", append([]string{"shell", "--workdir", "/groundup", fmt.Sprintf("node-%d", n), "sudo"}, slow(argv)...)...)
 }
 
 func (l lima) Address(int) string { return "" }

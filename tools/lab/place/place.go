@@ -56,6 +56,15 @@ func Open(name, repo, home string) (Place, error) {
 	return nil, fmt.Errorf("--on %s: want local, host, %s", name, strings.Join(Names, ", "))
 }
 
+// slow tells a machine how slow it is, where this computer has been told: qemu's
+// machines are measured, the others are not.
+func slow(argv []string) []string {
+	if factor := os.Getenv("GROUNDUP_VM_FACTOR"); factor != "" {
+		return append([]string{"env", "GROUNDUP_VM_FACTOR=" + factor}, argv...)
+	}
+	return argv
+}
+
 // A Record is what is written down about the cluster.
 type Record struct {
 	On    string `json:"on"`

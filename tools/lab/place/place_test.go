@@ -55,6 +55,7 @@ func TestRecordIsReadBack(t *testing.T) {
 // A command must be the same words there as here, however often a shell reads
 // them on the way.
 func TestCommandsArriveUnchanged(t *testing.T) {
+	t.Setenv("GROUNDUP_VM_FACTOR", "")
 	argv := []string{"sh", "-c", `echo "it's $HOME"`}
 	limactl := "limactl"
 	if _, err := exec.LookPath(limactl); err != nil {

@@ -25,7 +25,7 @@ func (v vagrant) Up(n int) *exec.Cmd { return v.sh(n, "vagrant up && vagrant rsy
 
 func (v vagrant) Command(n int, terminal bool, argv ...string) *exec.Cmd {
 	remote := "cd /groundup && exec sudo"
-	for _, arg := range argv {
+	for _, arg := range slow(argv) {
 		remote += " " + quote(arg)
 	}
 	script := fmt.Sprintf("exec vagrant ssh node-%d -c %s", n, quote(remote))
