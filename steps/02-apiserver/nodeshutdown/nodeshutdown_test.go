@@ -164,8 +164,9 @@ func (m manager1) Inhibit(what, _, _, mode string) (dbus.UnixFD, *dbus.Error) {
 	if err != nil || what != "shutdown" || mode != "delay" {
 		return 0, dbus.MakeFailedError(fmt.Errorf("%s %s: %w", what, mode, err))
 	}
+	fd := dbus.UnixFD(write.Fd())
 	m.locks <- pipe{read, write}
-	return dbus.UnixFD(write.Fd()), nil
+	return fd, nil
 }
 
 type properties struct{}
