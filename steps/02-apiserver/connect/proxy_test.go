@@ -140,3 +140,36 @@ func TestLogByWebSocket(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// TestOlderWebSocketsReachTheKubelet: those in which no stream can be closed are
+// not translated, as the kubelet speaks them by itself.
+func TestOlderWebSocketsReachTheKubelet(t *testing.T) {
+	w := newWorld(t, nil)
+	for _, protocol := range []string{"channel.k8s.io", "v4.channel.k8s.io"} {
+		conf, err := websocket.NewConfig(strings.Replace(w.url, "http", "ws", 1)+"/api/v1/namespaces/default/pods/web/exec?command=echo&stdout=true&stderr=true", "http://localhost")
+		if err != nil {
+			t.Fatal(err)
+		}
+		conf.Protocol = []string{protocol}
+		ws, err := websocket.DialConfig(conf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := map[byte]string{}
+		for {
+			var message []byte
+			if err := websocket.Message.Receive(ws, &message); err == io.EOF {
+				break
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			if len(message) > 0 {
+				got[message[0]] += string(message[1:])
+			}
+		}
+		ws.Close()
+		if want := `c1 ["echo"] tty=false`; got[1] != want {
+			t.Errorf("%s: got %q, want %q on stdout", protocol, got, want)
+		}
+	}
+}
