@@ -4,6 +4,9 @@
 //	images component -o DIR BINARY…
 //	                               the same for programs that are built already,
 //	                               each in an image of its own
+//	images conformance -o DIR --agnhost FILE
+//	                               the same for equivalents of the images of
+//	                               upstream's end-to-end suite
 //	images list                    the names there are
 //	images critest -o DIR          the same for equivalents of critest's images
 //	images serve --listen ADDRESS [--mirrors FILE] DIR
@@ -41,12 +44,13 @@ func run(ctx context.Context, args []string) error {
 		"critest": func(ctx context.Context, args []string) error {
 			return buildImages(ctx, "critest", build.Critest(), args)
 		},
-		"component": components,
-		"list":      listImages,
-		"serve":     serve,
+		"component":   components,
+		"conformance": conformance,
+		"list":        listImages,
+		"serve":       serve,
 	}
 	if len(args) == 0 || commands[args[0]] == nil {
-		return fmt.Errorf("usage: images build|component|critest|list|serve")
+		return fmt.Errorf("usage: images build|component|conformance|critest|list|serve")
 	}
 	return commands[args[0]](ctx, args[1:])
 }
@@ -80,6 +84,21 @@ func components(ctx context.Context, args []string) error {
 		return fmt.Errorf("component: say where with -o DIR, and which programs")
 	}
 	return (&build.Builder{Out: *out}).Components(ctx, flags.Args())
+}
+
+func conformance(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("images conformance", flag.ExitOnError)
+	out := flags.String("o", "", "`DIR` for the archives")
+	agnhost := flags.String("agnhost", "", "upstream's `program` agnhost")
+	_ = flags.Parse(args) // exits
+	if *out == "" {
+		return fmt.Errorf("conformance: say where with -o DIR")
+	}
+	recipes, err := build.Conformance(*agnhost)
+	if err != nil {
+		return err
+	}
+	return buildAll(ctx, *out, recipes)
 }
 
 func serve(ctx context.Context, args []string) error {
