@@ -89,7 +89,7 @@ rm "$work/groundup.box"
 
 export BOX=groundup/local MEMORY=2048
 # Without a KVM that boots, the processor is emulated.
-bin/vm/vm image | grep -q 'accelerator kvm' || export DRIVER=qemu
+bin/vm/vm image | grep -q 'accelerator kvm' || export DRIVER=qemu GROUNDUP_VM_FACTOR=15
 began=$SECONDS
 bin/lab up 01 --on vagrant --nodes "$nodes" --no-build
 echo "vagrant: $nodes up after $((SECONDS - began)) s"

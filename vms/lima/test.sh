@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Starts a machine by Lima for real, with step 01 in it, and removes it again. The
 # image is made of Debian packages (vms/local-image.sh), so the machine needs no
-# network. limactl refuses root: then an ordinary user is
-# made for the time of the test.
+# network. limactl refuses root: then an ordinary user is made for the time of the
+# test.
 #
 #   vms/lima/test.sh
 set -euo pipefail
@@ -34,6 +34,7 @@ export PATH=$repo/bin/vm/lima/bin:$PATH
 # Without KVM that boots, lima is to emulate: it takes the machine type from here.
 if [ "$ACCEL" = tcg ]; then
   export QEMU_SYSTEM_X86_64="qemu-system-x86_64 -machine q35,accel=tcg,vmport=off"
+  export GROUNDUP_VM_FACTOR=15 # a guess: nobody measures Lima's machines
   cpu='cpuType: {x86_64: Nehalem}'
 fi
 cat >"$work/groundup.yaml" <<END
