@@ -106,7 +106,7 @@ func config(conf Config, stopping *atomic.Bool) (*embed.Config, error) {
 	c.AdvertiseClientUrls = c.ListenClientUrls
 	c.ListenPeerUrls = []url.URL{{Scheme: "unix", Path: peer}}
 	// There is nobody to elect but ourselves, so do not wait for the others.
-	c.TickMs, c.ElectionMs = 10, 100
+	c.TickMs, c.ElectionMs = 10, 50
 	c.UnsafeNoFsync, c.QuotaBackendBytes = conf.NoSync, conf.Quota
 	c.EnableGRPCGateway = false
 	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zapLogger(conf.Log, stopping))

@@ -1,0 +1,310 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+var crashFor = flag.Duration("crash", 8*time.Second, "how `long` the server is killed and started again")
+
+// TestMain lets the test's own binary be the server, so that it can be killed.
+func TestMain(m *testing.M) {
+	if os.Getenv("BE_THE_SERVER") != "" {
+		main()
+		return
+	}
+	flag.Parse()
+	os.Exit(m.Run())
+}
+
+// A process is a server that can be killed and started again.
+type process struct {
+	t    *testing.T
+	dir  string
+	args []string
+	cmd  *exec.Cmd
+}
+
+func newProcess(t *testing.T, args ...string) *process {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0") // a port that is free
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	dir := t.TempDir()
+	p := &process{t: t, dir: dir, args: append([]string{"--data-dir", dir, "--secure-port", strconv.Itoa(l.Addr().(*net.TCPAddr).Port)}, args...)}
+	t.Cleanup(p.kill)
+	return p
+}
+
+func (p *process) start() {
+	p.t.Helper()
+	p.cmd = exec.Command(os.Args[0], p.args...)
+	p.cmd.Env = append(os.Environ(), "BE_THE_SERVER=1")
+	p.cmd.Stderr = os.Stderr
+	if err := p.cmd.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func (p *process) kill() {
+	if p.cmd != nil && p.cmd.Process != nil {
+		_ = p.cmd.Process.Kill() // it may have ended
+		_ = p.cmd.Wait()         // "signal: killed"
+	}
+}
+
+// client waits until the server is ready.
+func (p *process) client(ctx context.Context) *kubernetes.Clientset {
+	p.t.Helper()
+	for {
+		conf, err := clientcmd.BuildConfigFromFlags("", filepath.Join(p.dir, "admin.kubeconfig"))
+		if err == nil {
+			conf.QPS, conf.Timeout = -1, 5*time.Second
+			c, err := kubernetes.NewForConfig(conf)
+			if err != nil {
+				p.t.Fatal(err)
+			}
+			if c.Discovery().RESTClient().Get().AbsPath("/readyz").Do(ctx).Error() == nil {
+				return c
+			}
+		}
+		pause(p.t, ctx)
+	}
+}
+
+func pause(t *testing.T, ctx context.Context) {
+	t.Helper()
+	select {
+	case <-ctx.Done():
+		t.Fatal("the server was not ready in time")
+	case <-time.After(20 * time.Millisecond):
+	}
+}
+
+// What was acknowledged is there, no resource version goes backwards, and a
+// watch that is resumed neither misses an event nor has one twice: whenever the
+// server is killed.
+func TestNothingIsLostWhenTheServerIsKilled(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes several seconds")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), *crashFor+2*time.Minute)
+	defer cancel()
+	p := newProcess(t)
+	p.start()
+	c := p.client(ctx)
+	made, err := c.CoreV1().ConfigMaps("default").Create(ctx, numbered("counter", 0), metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	stop := make(chan struct{})
+	var writing, wait sync.WaitGroup
+	var acknowledged int
+	writing.Go(func() { acknowledged = countUp(t, ctx, c, stop) })
+	seen := newSight(made.ResourceVersion)
+	watching, endWatch := context.WithCancel(ctx)
+	wait.Go(func() { seen.follow(t, watching, c) })
+
+	kills := 0
+	for end := time.Now().Add(*crashFor); time.Now().Before(end); kills++ {
+		time.Sleep(time.Duration(100+kills%7*90) * time.Millisecond) // some time between two accidents
+		p.kill()
+		p.start()
+		p.client(ctx)
+	}
+	close(stop)
+	writing.Wait()
+	last := waitForCounter(t, ctx, c, seen)
+	endWatch()
+	wait.Wait()
+	if last < acknowledged {
+		t.Errorf("the counter is %d, and %d was acknowledged", last, acknowledged)
+	}
+	t.Logf("%d kills, %d writes, %d lists anew", kills, acknowledged, seen.relists)
+	if kills == 0 || acknowledged == 0 {
+		t.Error("nothing has been tried")
+	}
+}
+
+func numbered(name string, n int) *corev1.ConfigMap {
+	return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name}, Data: map[string]string{"n": strconv.Itoa(n)}}
+}
+
+// countUp is the only writer. It returns the highest number that was acknowledged.
+func countUp(t *testing.T, ctx context.Context, c *kubernetes.Clientset, stop <-chan struct{}) (acknowledged int) {
+	maps := c.CoreV1().ConfigMaps("default")
+	version := int64(0)
+	for n := 1; ; {
+		select {
+		case <-stop:
+			return acknowledged
+		case <-ctx.Done():
+			return acknowledged
+		default:
+		}
+		got, err := maps.Update(ctx, numbered("counter", n), metav1.UpdateOptions{}) // whatever version it has: a lost answer is repeated
+		if err != nil {
+			if apierrors.IsNotFound(err) || apierrors.IsInvalid(err) {
+				t.Errorf("write %d: %v", n, err)
+				return acknowledged
+			}
+			continue
+		}
+		v, err := strconv.ParseInt(got.ResourceVersion, 10, 64)
+		if err != nil || v < version {
+			t.Errorf("write %d: resource version %s after %d (%v)", n, got.ResourceVersion, version, err)
+		}
+		version, acknowledged = v, n
+		n++
+	}
+}
+
+// A sight is what a watcher has seen, over all its watches.
+type sight struct {
+	mu      sync.Mutex // guards the fields below
+	version string
+	last    int
+	relists int
+}
+
+func newSight(version string) *sight { return &sight{version: version} }
+
+// follow watches from where it was, and lists again when it is told to.
+func (s *sight) follow(t *testing.T, ctx context.Context, c *kubernetes.Clientset) {
+	maps := c.CoreV1().ConfigMaps("default")
+	for ctx.Err() == nil {
+		w, err := maps.Watch(ctx, metav1.ListOptions{FieldSelector: "metadata.name=counter", ResourceVersion: s.version})
+		if err != nil {
+			continue
+		}
+		gone := false
+		for e := range w.ResultChan() {
+			if e.Type == watch.Error {
+				gone = apierrors.IsResourceExpired(apierrors.FromObject(e.Object))
+				break
+			}
+			s.take(t, e.Object.(*corev1.ConfigMap), true)
+		}
+		w.Stop()
+		if gone {
+			now, err := maps.Get(ctx, "counter", metav1.GetOptions{})
+			if err == nil {
+				s.relists++
+				s.take(t, now, false)
+			}
+		}
+	}
+}
+
+// take notes one state. In a watch, the next number has to be the next event.
+func (s *sight) take(t *testing.T, cm *corev1.ConfigMap, inWatch bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n, err := strconv.Atoi(cm.Data["n"])
+	switch {
+	case err != nil:
+		t.Error(err)
+	case inWatch && n != s.last+1:
+		t.Errorf("the watch went from %d to %d", s.last, n)
+	case n < s.last:
+		t.Errorf("a list went from %d back to %d", s.last, n)
+	}
+	s.last, s.version = n, cm.ResourceVersion
+}
+
+// waitForCounter returns the last number, when the watcher has seen it too.
+func waitForCounter(t *testing.T, ctx context.Context, c *kubernetes.Clientset, s *sight) int {
+	for {
+		now, err := c.CoreV1().ConfigMaps("default").Get(ctx, "counter", metav1.GetOptions{})
+		if err == nil {
+			n, err := strconv.Atoi(now.Data["n"])
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.mu.Lock()
+			seen := s.last
+			s.mu.Unlock()
+			if seen == n {
+				return n
+			}
+		}
+		pause(t, ctx)
+	}
+}
+
+func TestDataIsSnapshotAndRestored(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	p := newProcess(t)
+	p.start()
+	c := p.client(ctx)
+	maps := c.CoreV1().ConfigMaps("default")
+	if _, err := maps.Create(ctx, numbered("kept", 1), metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "snapshot.db")
+	for _, args := range [][]string{{"snapshot", file, "--data-dir", p.dir}, {"defrag", "--data-dir", p.dir}} {
+		if err := etcdCommand(ctx, args, os.Stderr); err != nil {
+			t.Fatalf("etcd %v: %v", args, err)
+		}
+	}
+	if err := maps.Delete(ctx, "kept", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	p.kill()
+	if err := os.RemoveAll(filepath.Join(p.dir, "etcd")); err != nil {
+		t.Fatal(err)
+	}
+	if err := etcdCommand(ctx, []string{"restore", file, "--data-dir", p.dir}, os.Stderr); err != nil {
+		t.Fatal(err)
+	}
+	p.start()
+	p.client(ctx)
+	if _, err := maps.Get(ctx, "kept", metav1.GetOptions{}); err != nil {
+		t.Errorf("after the restore: %v", err)
+	}
+}
+
+func TestFlags(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		args []string
+		want string // in the error; empty is none
+	}{
+		{"data alone", []string{"--data-dir", "d"}, ""},
+		{"nothing", nil, "--data-dir is missing"},
+		{"etcd without certificates", []string{"--etcd-servers", "http://127.0.0.1:2379"}, "--tls-cert-file"},
+		{"a bad address", []string{"--data-dir", "d", "--bind-address", "here"}, "--bind-address"},
+		{"a bad range", []string{"--data-dir", "d", "--service-cluster-ip-range", "10.0.0.1"}, "--service-cluster-ip-range"},
+		{"no time", []string{"--data-dir", "d", "--event-ttl", "0s"}, "--event-ttl"},
+		{"something else", []string{"--data-dir", "d", "more"}, `unknown argument "more"`},
+		{"an unknown flag", []string{"--nope"}, "unknown flag"},
+	} {
+		_, err := parse(c.args)
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want %q", c.name, err, c.want)
+		}
+	}
+	if err := etcdCommand(t.Context(), []string{"explode"}, os.Stderr); err == nil || !strings.Contains(err.Error(), "usage") {
+		t.Errorf("an unknown command: got %v, want the usage", err)
+	}
+}
