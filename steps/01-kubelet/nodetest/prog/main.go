@@ -1,9 +1,10 @@
-// Command prog is what runs in the containers of the tests: its arguments are a
+// Command prog is what runs in the containers of tests: its arguments are a
 // little script, one word and one value after the other.
 package main
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"os/signal"
 	"strconv"
@@ -29,6 +30,10 @@ func main() {
 			fmt.Println(value)
 		case "write": // a termination message
 			check(os.WriteFile("/dev/termination-log", []byte(value), 0o644))
+		case "serve": // says hello to who connects
+			l, err := net.Listen("tcp", value)
+			check(err)
+			go hello(l)
 		case "sleep":
 			d, err := time.ParseDuration(value)
 			check(err)
@@ -60,6 +65,15 @@ func main() {
 			check(err)
 			os.Exit(code)
 		}
+	}
+}
+
+func hello(l net.Listener) {
+	for {
+		c, err := l.Accept()
+		check(err)
+		fmt.Fprintln(c, "hello")
+		c.Close()
 	}
 }
 

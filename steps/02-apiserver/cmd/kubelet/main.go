@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/klog/v2"
 	kubeletconfig "k8s.io/kubelet/config/v1beta1"
 
 	"github.com/k8s-groundup/groundup/steps/00-container/network"
@@ -83,6 +84,7 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	log := flags.Logger(os.Stderr)
+	klog.SetSlogLogger(log) // what client-go has to say
 	conf, warnings, err := nodeconfig.Load(flags.Config)
 	if err != nil {
 		return err
