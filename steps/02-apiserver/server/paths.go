@@ -23,9 +23,10 @@ func (s *Server) paths() map[string]http.Handler {
 	return paths
 }
 
-// serve is the end of the chain.
+// serve is the end of the chain. A path that has a handler of its own is not
+// looked for in the table.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
-	if info := infoOf(r); info.IsResourceRequest {
+	if info := infoOf(r); info.IsResourceRequest && s.handlers[r.URL.Path] == nil {
 		s.resource(w, r, info)
 		return
 	}

@@ -5,6 +5,7 @@ package endtoend
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -51,6 +52,7 @@ func TestSecurity(t *testing.T) {
 		{"grants of the policy file", policy},
 		{"exec and logs through the server", streams},
 		{"to act as another", impersonation},
+		{"no custom resources", customResources},
 	} {
 		t.Run(one.name, func(t *testing.T) { one.test(t, c) })
 	}
@@ -478,5 +480,25 @@ func impersonation(t *testing.T, c *cluster) {
 	_, err = client(t, config).CoreV1().Pods("default").List(t.Context(), metav1.ListOptions{})
 	if !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), `User "alice" cannot impersonate resource "groups"`) {
 		t.Errorf("alice as the administrator: got %v", err)
+	}
+}
+
+// customResources: kubectl asks for them before it posts a review from a file.
+func customResources(t *testing.T, c *cluster) {
+	const path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+	list := &metav1.PartialObjectMetadataList{}
+	body, err := c.root.RESTClient().Get().AbsPath(path).DoRaw(t.Context())
+	if err == nil {
+		err = json.Unmarshal(body, list)
+	}
+	if err != nil || list.Kind != "CustomResourceDefinitionList" || len(list.Items) != 0 {
+		t.Errorf("got %s, %v", body, err)
+	}
+	if err := c.root.RESTClient().Post().AbsPath(path).Body([]byte("{}")).Do(t.Context()).Error(); err == nil {
+		t.Error("a custom resource was taken for defined")
+	}
+	_, err = client(t, c.bearing("")).RESTClient().Get().AbsPath(path).DoRaw(t.Context())
+	if !apierrors.IsUnauthorized(err) {
+		t.Errorf("a stranger: got %v, want 401", err)
 	}
 }

@@ -84,6 +84,8 @@ func serve(ctx context.Context, args []string, stderr io.Writer) error {
 	handlers := map[string]http.Handler{
 		"/metrics":  watching.metrics.Handler(),
 		"/openapi/": openapi.New(table, scheme, version.GitVersion).Handler(),
+
+		customResources: http.HandlerFunc(noCustomResources),
 	}
 	for path, h := range safe.discovery {
 		handlers[path] = h
