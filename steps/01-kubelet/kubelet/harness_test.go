@@ -29,6 +29,7 @@ import (
 	"github.com/k8s-groundup/groundup/steps/01-kubelet/lifecycle"
 	"github.com/k8s-groundup/groundup/steps/01-kubelet/podsource"
 	"github.com/k8s-groundup/groundup/steps/01-kubelet/podsource/static"
+	"github.com/k8s-groundup/groundup/steps/01-kubelet/podstatus"
 	"github.com/k8s-groundup/groundup/steps/01-kubelet/probe"
 	"github.com/k8s-groundup/groundup/steps/01-kubelet/volume"
 )
@@ -45,6 +46,7 @@ var update = flag.Bool("update", false, "write the transcripts anew; read the di
 //	result CONTAINER KIND RESULT   a probe of the container's present attempt has a new result
 //	kill-sandbox POD
 //	evict POD MESSAGE         the pod takes more than it may
+//	end POD GRACE             the pod, whatever it is, has to end
 //	stop, start               kill the kubelet; start one
 func TestTranscripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txtar")
@@ -220,6 +222,14 @@ func (s *scene) do(verb string, args []string) {
 		for _, pod := range s.kubelet.Pods() {
 			if pod.Name == args[0] {
 				s.kubelet.Evict(pod, strings.Join(args[1:], " "))
+			}
+		}
+	case "end":
+		s.say("-- end %s", args[0])
+		for _, pod := range s.kubelet.Running() {
+			if pod.Name == args[0] {
+				grace := int64(s.duration(args[1]) / time.Second)
+				s.kubelet.End(pod, grace, podstatus.Failure{Reason: "Terminated", Message: "shutdown"})
 			}
 		}
 	case "stop":
