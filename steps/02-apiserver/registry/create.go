@@ -6,8 +6,8 @@ import (
 	"reflect"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
-	"k8s.io/apimachinery/pkg/api/validation/path"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/rand"
@@ -143,7 +143,15 @@ func (r *Registry) validateNew(obj resource.Object) field.ErrorList {
 			return errs
 		}
 	}
-	return apivalidation.ValidateObjectMetaAccessor(obj, r.Row.Namespaced, path.ValidatePathSegmentName, metadata)
+	return apivalidation.ValidateObjectMetaAccessor(obj, r.Row.Namespaced, pathSegment, metadata)
+}
+
+// pathSegment is what every name must be, since it stands in a path.
+func pathSegment(name string, prefix bool) []string {
+	if prefix {
+		return content.IsPathSegmentPrefix(name)
+	}
+	return content.IsPathSegmentName(name)
 }
 
 func (r *Registry) warn(ctx context.Context, warnings func(obj, old resource.Object) []string, obj, old resource.Object) {

@@ -165,12 +165,13 @@ func (r *Registry) ends(obj, old resource.Object) bool {
 // finalizersFor records the propagation policy: what shall become of those that the
 // object owns is done by the garbage collector, which finds its orders here.
 func finalizersFor(o *metav1.DeleteOptions, finalizers []string) []string {
-	policy := metav1.DeletionPropagation("")
+	policy := metav1.DeletePropagationBackground
+	//lint:ignore SA1019 clients of old still send it
+	orphan := o.OrphanDependents
 	switch {
-	case o.OrphanDependents != nil && *o.OrphanDependents: //nolint:staticcheck // still sent
+	case orphan != nil && *orphan:
 		policy = metav1.DeletePropagationOrphan
-	case o.OrphanDependents != nil: //nolint:staticcheck // still sent
-		policy = metav1.DeletePropagationBackground
+	case orphan != nil:
 	case o.PropagationPolicy != nil:
 		policy = *o.PropagationPolicy
 	default:

@@ -25,6 +25,10 @@ const (
 	// bookmarkEvery is how old a client's resource version grows on a quiet resource.
 	bookmarkEvery = time.Minute
 
+	// patience is how long a client may take to read what has been sent. Who is not
+	// there any more must not hold a connection for ever.
+	patience = time.Minute
+
 	// A watch ends after between one and two of these, so that not all clients of a
 	// server that was restarted come back at once for ever.
 	watchFor = 30 * time.Minute
@@ -73,7 +77,7 @@ func (s *Server) watch(w http.ResponseWriter, q *request) error {
 	w.WriteHeader(http.StatusOK)
 	out := http.NewResponseController(w)
 	stream.send = func(frame []byte) error { _, err := w.Write(frame); return err }
-	stream.flush = out.Flush
+	stream.flush, stream.hurry = out.Flush, out.SetWriteDeadline
 	if stream.flush() == nil {
 		stream.run(ctx, s.stop, events)
 	}
@@ -96,6 +100,7 @@ type stream struct {
 
 	send  func(frame []byte) error // frames are not changed afterwards
 	flush func() error             // nil if send does
+	hurry func(time.Time) error    // sets until when both have to be done; nil if never
 }
 
 // run writes until the client leaves, the time is over, the server stops, or the client is
@@ -133,6 +138,10 @@ func (s *stream) run(ctx context.Context, stop <-chan struct{}, events *registry
 
 // events writes events, and sees to it that they leave.
 func (s *stream) events(batch []registry.Event) error {
+	if s.hurry != nil && len(batch) > 0 {
+		_ = s.hurry(time.Now().Add(patience)) // where it is not supported, there is no network
+		defer func() { _ = s.hurry(time.Time{}) }()
+	}
 	for _, e := range batch {
 		if e.Type == watch.Bookmark && !s.bookmarks {
 			continue

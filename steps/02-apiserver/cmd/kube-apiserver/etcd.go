@@ -17,7 +17,7 @@ const etcdUsage = `usage: kube-apiserver etcd COMMAND
   snapshot FILE --data-dir DIR   write the data of the server that runs in DIR to FILE
   restore FILE --data-dir DIR    make the data of DIR, where there must be none, from FILE
   defrag --data-dir DIR          give unused space back, and take a space alarm back
-Instead of --data-dir, --etcd-servers names a cluster (not for restore).`
+Instead of --data-dir, --etcd-servers names a cluster, though not for restore`
 
 // etcdCommand looks after the data. It talks to the running server's etcd through
 // its socket; only restore needs that nothing runs.
