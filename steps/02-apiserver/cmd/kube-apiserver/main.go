@@ -30,6 +30,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/managedfields"
 	"k8s.io/client-go/applyconfigurations"
 
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/addressing"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/admission"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/bootstrap"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/openapi"
@@ -94,7 +95,7 @@ func serve(ctx context.Context, args []string, stderr io.Writer) error {
 	s, err := server.New(server.Config{
 		Rows: table, Scheme: scheme, Codecs: rows.Codecs(scheme), Store: data.store,
 		TypeConverter: func() managedfields.TypeConverter { return applyconfigurations.NewTypeConverter(scheme) },
-		Admission:     admission.All(),
+		Admission:     append(admission.All(), &addressing.Allocator{Addresses: f.services, Ports: addressing.DefaultPorts}),
 		Authenticator: safe.authenticator,
 		Authorizer:    safe.authorizer,
 		Limit:         f.limit(watching.metrics),
