@@ -17,7 +17,7 @@ func Conformance(agnhost string) ([]Recipe, error) {
 	return []Recipe{
 		toolbox(Recipe{
 			Name: "e2e-agnhost", Tags: []string{e2e + "agnhost:2.66.1", e2e + "agnhost:2.55"},
-			Extra:  []File{{Path: "/agnhost", Mode: 0o755, Content: program}},
+			Extra:  []File{{Path: "/agnhost", Mode: 0o755, Content: program}, {Path: "/agnhost-2", Mode: 0o755, SameAs: "/agnhost"}},
 			Config: v1.Config{Entrypoint: []string{"/agnhost"}, Cmd: []string{"pause"}, Env: []string{"PATH=/:/bin"}},
 		}),
 		toolbox(Recipe{
