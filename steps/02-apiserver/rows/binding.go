@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/typed"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/validation"
 )
 
@@ -24,8 +25,8 @@ func Bindings() resource.Resource {
 		Name:             "bindings",
 		Singular:         "binding",
 		Namespaced:       true,
-		New:              object[corev1.Binding],
-		NewList:          list[metav1.List],
+		New:              typed.New[corev1.Binding],
+		NewList:          typed.List[metav1.List],
 		Subresources:     []resource.Subresource{bindingOf("")},
 		Without:          []string{"get", "list", "watch", "update", "patch", "delete", "deletecollection"},
 	}
@@ -36,7 +37,7 @@ func bindingOf(name string) resource.Subresource {
 	return resource.Subresource{
 		Name:             name,
 		GroupVersionKind: corev1.SchemeGroupVersion.WithKind("Binding"),
-		New:              list[corev1.Binding],
+		New:              typed.List[corev1.Binding],
 		Create:           bind,
 	}
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/printing"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/typed"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/validation"
 )
 
@@ -17,13 +18,13 @@ func ConfigMaps() resource.Resource {
 		ShortNames:       []string{"cm"},
 		Namespaced:       true,
 		Prefix:           "configmaps",
-		New:              object[corev1.ConfigMap],
-		NewList:          list[corev1.ConfigMapList],
+		New:              typed.New[corev1.ConfigMap],
+		NewList:          typed.List[corev1.ConfigMapList],
 		Strategy: resource.Strategy{
-			Validate:       one(validation.ConfigMap),
-			ValidateUpdate: two(validation.ConfigMapUpdate),
+			Validate:       typed.One(validation.ConfigMap),
+			ValidateUpdate: typed.Two(validation.ConfigMapUpdate),
 		},
 		Columns: printing.ConfigMapColumns,
-		Cells:   one(printing.ConfigMap),
+		Cells:   typed.One(printing.ConfigMap),
 	}
 }

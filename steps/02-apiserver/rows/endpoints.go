@@ -8,6 +8,7 @@ import (
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/defaulting"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/printing"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/typed"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/validation"
 )
 
@@ -20,17 +21,17 @@ func Endpoints() resource.Resource {
 		ShortNames:       []string{"ep"},
 		Namespaced:       true,
 		Prefix:           "services/endpoints",
-		New:              object[corev1.Endpoints],
-		NewList:          list[corev1.EndpointsList],
+		New:              typed.New[corev1.Endpoints],
+		NewList:          typed.List[corev1.EndpointsList],
 		Strategy: resource.Strategy{
-			Default:        change(defaulting.Endpoints),
-			Validate:       one(validation.Endpoints),
-			ValidateUpdate: two(validation.EndpointsUpdate),
-			Warnings:       two(endpointsWarnings),
+			Default:        typed.Change(defaulting.Endpoints),
+			Validate:       typed.One(validation.Endpoints),
+			ValidateUpdate: typed.Two(validation.EndpointsUpdate),
+			Warnings:       typed.Two(endpointsWarnings),
 			CreateOnUpdate: true,
 		},
 		Columns: printing.EndpointsColumns,
-		Cells:   one(printing.Endpoints),
+		Cells:   typed.One(printing.Endpoints),
 	}
 }
 

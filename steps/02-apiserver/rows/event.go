@@ -9,6 +9,7 @@ import (
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/printing"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/typed"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/validation"
 )
 
@@ -22,16 +23,16 @@ func Events() resource.Resource {
 		ShortNames:       []string{"ev"},
 		Namespaced:       true,
 		Prefix:           "events",
-		New:              object[corev1.Event],
-		NewList:          list[corev1.EventList],
+		New:              typed.New[corev1.Event],
+		NewList:          typed.List[corev1.EventList],
 		Strategy: resource.Strategy{
-			Validate:       one(validation.Event),
-			ValidateUpdate: two(validation.EventUpdate),
+			Validate:       typed.One(validation.Event),
+			ValidateUpdate: typed.Two(validation.EventUpdate),
 			CreateOnUpdate: true,
 		},
 		Columns: printing.EventColumns,
-		Cells:   one(printing.Event),
-		Fields: one(func(e *corev1.Event) fields.Set {
+		Cells:   typed.One(printing.Event),
+		Fields: typed.One(func(e *corev1.Event) fields.Set {
 			set := eventFields(e, "involvedObject")
 			set["reportingComponent"] = e.ReportingController
 			set["source"] = e.Source.Component
@@ -52,21 +53,21 @@ func EventsV1() resource.Resource {
 		ShortNames:       []string{"ev"},
 		Namespaced:       true,
 		Prefix:           "events",
-		New:              object[eventsv1.Event],
-		NewList:          list[eventsv1.EventList],
+		New:              typed.New[eventsv1.Event],
+		NewList:          typed.List[eventsv1.EventList],
 		SameAs:           schema.GroupResource{Resource: "events"},
 		To:               func(o resource.Object) (resource.Object, error) { return toCore(o.(*eventsv1.Event)), nil },
 		From:             func(o resource.Object) (resource.Object, error) { return fromCore(o.(*corev1.Event)), nil },
 		Strategy: resource.Strategy{
-			Validate: one(func(e *eventsv1.Event) field.ErrorList { return validation.EventV1(toCore(e)) }),
-			ValidateUpdate: two(func(e, old *eventsv1.Event) field.ErrorList {
+			Validate: typed.One(func(e *eventsv1.Event) field.ErrorList { return validation.EventV1(toCore(e)) }),
+			ValidateUpdate: typed.Two(func(e, old *eventsv1.Event) field.ErrorList {
 				return validation.EventV1Update(toCore(e), toCore(old))
 			}),
 			CreateOnUpdate: true,
 		},
 		Columns: printing.EventColumns,
-		Cells:   one(func(e *eventsv1.Event) []any { return printing.Event(toCore(e)) }),
-		Fields: one(func(e *eventsv1.Event) fields.Set {
+		Cells:   typed.One(func(e *eventsv1.Event) []any { return printing.Event(toCore(e)) }),
+		Fields: typed.One(func(e *eventsv1.Event) fields.Set {
 			set := eventFields(toCore(e), "regarding")
 			set["reportingController"] = e.ReportingController
 			return set

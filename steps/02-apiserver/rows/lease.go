@@ -5,6 +5,7 @@ import (
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/printing"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/typed"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/validation"
 )
 
@@ -17,16 +18,16 @@ func Leases() resource.Resource {
 		Singular:         "lease",
 		Namespaced:       true,
 		Prefix:           "leases",
-		New:              object[coordinationv1.Lease],
-		NewList:          list[coordinationv1.LeaseList],
+		New:              typed.New[coordinationv1.Lease],
+		NewList:          typed.List[coordinationv1.LeaseList],
 		Strategy: resource.Strategy{
-			PrepareForCreate: onCreate(func(l *coordinationv1.Lease) { l.Spec.Strategy, l.Spec.PreferredHolder = nil, nil }),
-			PrepareForUpdate: onUpdate(func(l, _ *coordinationv1.Lease) { l.Spec.Strategy, l.Spec.PreferredHolder = nil, nil }),
-			Validate:         one(validation.Lease),
-			ValidateUpdate:   two(validation.LeaseUpdate),
+			PrepareForCreate: typed.OnCreate(func(l *coordinationv1.Lease) { l.Spec.Strategy, l.Spec.PreferredHolder = nil, nil }),
+			PrepareForUpdate: typed.OnUpdate(func(l, _ *coordinationv1.Lease) { l.Spec.Strategy, l.Spec.PreferredHolder = nil, nil }),
+			Validate:         typed.One(validation.Lease),
+			ValidateUpdate:   typed.Two(validation.LeaseUpdate),
 			CreateOnUpdate:   true,
 		},
 		Columns: printing.LeaseColumns,
-		Cells:   one(printing.Lease),
+		Cells:   typed.One(printing.Lease),
 	}
 }

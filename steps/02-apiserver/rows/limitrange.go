@@ -5,6 +5,7 @@ import (
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/defaulting"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/typed"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/validation"
 )
 
@@ -17,12 +18,12 @@ func LimitRanges() resource.Resource {
 		ShortNames:       []string{"limits"},
 		Namespaced:       true,
 		Prefix:           "limitranges",
-		New:              object[corev1.LimitRange],
-		NewList:          list[corev1.LimitRangeList],
+		New:              typed.New[corev1.LimitRange],
+		NewList:          typed.List[corev1.LimitRangeList],
 		Strategy: resource.Strategy{
-			Default:        change(defaulting.LimitRange),
-			Validate:       one(validation.LimitRange),
-			ValidateUpdate: two(validation.LimitRangeUpdate),
+			Default:        typed.Change(defaulting.LimitRange),
+			Validate:       typed.One(validation.LimitRange),
+			ValidateUpdate: typed.Two(validation.LimitRangeUpdate),
 			CreateOnUpdate: true,
 		},
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/defaulting"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/printing"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/typed"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/validation"
 )
 
@@ -26,32 +27,32 @@ func Namespaces() resource.Resource {
 		Singular:         "namespace",
 		ShortNames:       []string{"ns"},
 		Prefix:           "namespaces",
-		New:              object[corev1.Namespace],
-		NewList:          list[corev1.NamespaceList],
+		New:              typed.New[corev1.Namespace],
+		NewList:          typed.List[corev1.NamespaceList],
 		Strategy: resource.Strategy{
-			Default:          change(defaultNamespace),
-			PrepareForCreate: onCreate(newNamespace),
-			PrepareForUpdate: onUpdate(func(ns, old *corev1.Namespace) {
+			Default:          typed.Change(defaultNamespace),
+			PrepareForCreate: typed.OnCreate(newNamespace),
+			PrepareForUpdate: typed.OnUpdate(func(ns, old *corev1.Namespace) {
 				ns.Spec.Finalizers = old.Spec.Finalizers
 				ns.Status = old.Status
 			}),
-			Validate:       one(validation.Namespace),
-			ValidateUpdate: two(validation.NamespaceUpdate),
+			Validate:       typed.One(validation.Namespace),
+			ValidateUpdate: typed.Two(validation.NamespaceUpdate),
 			Finalizers:     namespaceFinalizers,
 		},
 		Columns: printing.NamespaceColumns,
-		Cells:   one(printing.Namespace),
-		Fields: one(func(ns *corev1.Namespace) fields.Set {
+		Cells:   typed.One(printing.Namespace),
+		Fields: typed.One(func(ns *corev1.Namespace) fields.Set {
 			return fields.Set{"name": ns.Name, "status.phase": string(ns.Status.Phase)}
 		}),
 		Subresources: []resource.Subresource{
-			status(resource.Strategy{
-				PrepareForUpdate: onUpdate(func(ns, old *corev1.Namespace) { ns.Spec = old.Spec }),
-				ValidateUpdate:   two(validation.NamespaceStatusUpdate),
+			typed.Status(resource.Strategy{
+				PrepareForUpdate: typed.OnUpdate(func(ns, old *corev1.Namespace) { ns.Spec = old.Spec }),
+				ValidateUpdate:   typed.Two(validation.NamespaceStatusUpdate),
 			}),
 			{Name: "finalize", Update: &resource.Strategy{
-				PrepareForUpdate: onUpdate(func(ns, old *corev1.Namespace) { ns.Status = old.Status }),
-				ValidateUpdate:   two(validation.NamespaceFinalizeUpdate),
+				PrepareForUpdate: typed.OnUpdate(func(ns, old *corev1.Namespace) { ns.Status = old.Status }),
+				ValidateUpdate:   typed.Two(validation.NamespaceFinalizeUpdate),
 			}},
 		},
 		Without: []string{"deletecollection"},

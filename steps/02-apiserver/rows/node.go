@@ -11,6 +11,7 @@ import (
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/defaulting"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/printing"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/typed"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/validation"
 )
 
@@ -23,37 +24,37 @@ func Nodes() resource.Resource {
 		Singular:         "node",
 		ShortNames:       []string{"no"},
 		Prefix:           "minions",
-		New:              object[corev1.Node],
-		NewList:          list[corev1.NodeList],
+		New:              typed.New[corev1.Node],
+		NewList:          typed.List[corev1.NodeList],
 		Strategy: resource.Strategy{
-			Default: change(defaulting.Node),
-			PrepareForCreate: onCreate(func(n *corev1.Node) {
+			Default: typed.Change(defaulting.Node),
+			PrepareForCreate: typed.OnCreate(func(n *corev1.Node) {
 				n.Spec.ConfigSource, n.Status.Config = nil, nil // dynamic kubelet configuration was removed from Kubernetes
 			}),
-			PrepareForUpdate: onUpdate(func(n, old *corev1.Node) {
+			PrepareForUpdate: typed.OnUpdate(func(n, old *corev1.Node) {
 				n.Status = old.Status
 				if old.Spec.ConfigSource == nil {
 					n.Spec.ConfigSource = nil
 				}
 			}),
-			Validate:       one(validation.Node),
-			ValidateUpdate: two(validation.NodeUpdate),
-			Warnings:       two(nodeWarnings),
+			Validate:       typed.One(validation.Node),
+			ValidateUpdate: typed.Two(validation.NodeUpdate),
+			Warnings:       typed.Two(nodeWarnings),
 		},
 		Columns: printing.NodeColumns,
-		Cells:   one(printing.Node),
-		Fields: one(func(n *corev1.Node) fields.Set {
+		Cells:   typed.One(printing.Node),
+		Fields: typed.One(func(n *corev1.Node) fields.Set {
 			return fields.Set{"spec.unschedulable": fmt.Sprint(n.Spec.Unschedulable)}
 		}),
 		Subresources: []resource.Subresource{
-			status(resource.Strategy{
-				PrepareForUpdate: onUpdate(func(n, old *corev1.Node) {
+			typed.Status(resource.Strategy{
+				PrepareForUpdate: typed.OnUpdate(func(n, old *corev1.Node) {
 					n.Spec = old.Spec
 					if old.Status.Config == nil {
 						n.Status.Config = nil
 					}
 				}),
-				ValidateUpdate: two(validation.NodeStatusUpdate),
+				ValidateUpdate: typed.Two(validation.NodeStatusUpdate),
 			}),
 		},
 	}

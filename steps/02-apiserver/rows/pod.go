@@ -10,6 +10,7 @@ import (
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/defaulting"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/printing"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/typed"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/validation"
 )
 
@@ -24,32 +25,32 @@ func Pods() resource.Resource {
 		Categories:       []string{"all"},
 		Namespaced:       true,
 		Prefix:           "pods",
-		New:              object[corev1.Pod],
-		NewList:          list[corev1.PodList],
+		New:              typed.New[corev1.Pod],
+		NewList:          typed.List[corev1.PodList],
 		Strategy: resource.Strategy{
-			Default:          change(defaulting.Pod),
-			PrepareForCreate: onCreate(newPod),
-			PrepareForUpdate: onUpdate(updatePod),
-			Validate:         one(validation.Pod),
-			ValidateUpdate:   two(validation.PodUpdate),
-			Warnings:         two(podWarnings),
+			Default:          typed.Change(defaulting.Pod),
+			PrepareForCreate: typed.OnCreate(newPod),
+			PrepareForUpdate: typed.OnUpdate(updatePod),
+			Validate:         typed.One(validation.Pod),
+			ValidateUpdate:   typed.Two(validation.PodUpdate),
+			Warnings:         typed.Two(podWarnings),
 			GracePeriod:      podGrace,
 		},
 		Columns: printing.PodColumns,
-		Cells:   one(printing.Pod),
-		Fields:  one(podFields),
+		Cells:   typed.One(printing.Pod),
+		Fields:  typed.One(podFields),
 		Subresources: []resource.Subresource{
-			status(resource.Strategy{
-				PrepareForUpdate: onUpdate(updatePodStatus),
-				ValidateUpdate:   two(validation.PodStatusUpdate),
+			typed.Status(resource.Strategy{
+				PrepareForUpdate: typed.OnUpdate(updatePodStatus),
+				ValidateUpdate:   typed.Two(validation.PodStatusUpdate),
 			}),
 			{Name: "ephemeralcontainers", Update: &resource.Strategy{
-				PrepareForUpdate: onUpdate(updateEphemeralContainers),
-				ValidateUpdate:   two(validation.EphemeralContainersUpdate),
+				PrepareForUpdate: typed.OnUpdate(updateEphemeralContainers),
+				ValidateUpdate:   typed.Two(validation.EphemeralContainersUpdate),
 			}},
 			{Name: "resize", Update: &resource.Strategy{
-				PrepareForUpdate: onUpdate(resizePod),
-				ValidateUpdate: two(func(p, old *corev1.Pod) field.ErrorList {
+				PrepareForUpdate: typed.OnUpdate(resizePod),
+				ValidateUpdate: typed.Two(func(p, old *corev1.Pod) field.ErrorList {
 					return validation.PodResize(p, old, qosClass)
 				}),
 			}},

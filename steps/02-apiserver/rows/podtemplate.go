@@ -7,6 +7,7 @@ import (
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/defaulting"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/printing"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/typed"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/validation"
 )
 
@@ -19,21 +20,21 @@ func PodTemplates() resource.Resource {
 		Singular:         "podtemplate",
 		Namespaced:       true,
 		Prefix:           "podtemplates",
-		New:              object[corev1.PodTemplate],
-		NewList:          list[corev1.PodTemplateList],
+		New:              typed.New[corev1.PodTemplate],
+		NewList:          typed.List[corev1.PodTemplateList],
 		Strategy: resource.Strategy{
-			PrepareForCreate: onCreate(func(t *corev1.PodTemplate) { t.Generation = 1 }),
-			PrepareForUpdate: onUpdate(func(t, old *corev1.PodTemplate) {
+			PrepareForCreate: typed.OnCreate(func(t *corev1.PodTemplate) { t.Generation = 1 }),
+			PrepareForUpdate: typed.OnUpdate(func(t, old *corev1.PodTemplate) {
 				if !equality.Semantic.DeepEqual(t.Template, old.Template) {
 					t.Generation = old.Generation + 1
 				}
 			}),
-			Default:        change(defaulting.PodTemplate),
-			Warnings:       two(podTemplateWarnings),
-			Validate:       one(validation.PodTemplate),
-			ValidateUpdate: two(validation.PodTemplateUpdate),
+			Default:        typed.Change(defaulting.PodTemplate),
+			Warnings:       typed.Two(podTemplateWarnings),
+			Validate:       typed.One(validation.PodTemplate),
+			ValidateUpdate: typed.Two(validation.PodTemplateUpdate),
 		},
 		Columns: printing.PodTemplateColumns,
-		Cells:   one(printing.PodTemplate),
+		Cells:   typed.One(printing.PodTemplate),
 	}
 }

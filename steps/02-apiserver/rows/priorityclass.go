@@ -6,6 +6,7 @@ import (
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/defaulting"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/printing"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/typed"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/validation"
 )
 
@@ -17,15 +18,15 @@ func PriorityClasses() resource.Resource {
 		Singular:         "priorityclass",
 		ShortNames:       []string{"pc"},
 		Prefix:           "priorityclasses",
-		New:              object[schedulingv1.PriorityClass],
-		NewList:          list[schedulingv1.PriorityClassList],
+		New:              typed.New[schedulingv1.PriorityClass],
+		NewList:          typed.List[schedulingv1.PriorityClassList],
 		Strategy: resource.Strategy{
-			PrepareForCreate: onCreate(func(c *schedulingv1.PriorityClass) { c.Generation = 1 }),
-			Default:          change(defaulting.PriorityClass),
-			Validate:         one(validation.PriorityClass),
-			ValidateUpdate:   two(validation.PriorityClassUpdate),
+			PrepareForCreate: typed.OnCreate(func(c *schedulingv1.PriorityClass) { c.Generation = 1 }),
+			Default:          typed.Change(defaulting.PriorityClass),
+			Validate:         typed.One(validation.PriorityClass),
+			ValidateUpdate:   typed.Two(validation.PriorityClassUpdate),
 		},
 		Columns: printing.PriorityClassColumns,
-		Cells:   one(printing.PriorityClass),
+		Cells:   typed.One(printing.PriorityClass),
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/defaulting"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/printing"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/typed"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/validation"
 )
 
@@ -20,22 +21,22 @@ func ResourceQuotas() resource.Resource {
 		ShortNames:       []string{"quota"},
 		Namespaced:       true,
 		Prefix:           "resourcequotas",
-		New:              object[corev1.ResourceQuota],
-		NewList:          list[corev1.ResourceQuotaList],
+		New:              typed.New[corev1.ResourceQuota],
+		NewList:          typed.List[corev1.ResourceQuotaList],
 		Strategy: resource.Strategy{
-			Default:          change(defaulting.ResourceQuota),
-			PrepareForCreate: onCreate(func(q *corev1.ResourceQuota) { q.Status = corev1.ResourceQuotaStatus{} }),
-			PrepareForUpdate: onUpdate(func(q, old *corev1.ResourceQuota) { q.Status = old.Status }),
-			Validate:         one(validation.ResourceQuota),
-			ValidateUpdate:   two(validation.ResourceQuotaUpdate),
-			Warnings:         two(quotaWarnings),
+			Default:          typed.Change(defaulting.ResourceQuota),
+			PrepareForCreate: typed.OnCreate(func(q *corev1.ResourceQuota) { q.Status = corev1.ResourceQuotaStatus{} }),
+			PrepareForUpdate: typed.OnUpdate(func(q, old *corev1.ResourceQuota) { q.Status = old.Status }),
+			Validate:         typed.One(validation.ResourceQuota),
+			ValidateUpdate:   typed.Two(validation.ResourceQuotaUpdate),
+			Warnings:         typed.Two(quotaWarnings),
 		},
 		Columns: printing.ResourceQuotaColumns,
-		Cells:   one(printing.ResourceQuota),
+		Cells:   typed.One(printing.ResourceQuota),
 		Subresources: []resource.Subresource{
-			status(resource.Strategy{
-				PrepareForUpdate: onUpdate(func(q, old *corev1.ResourceQuota) { q.Spec = old.Spec }),
-				ValidateUpdate:   two(validation.ResourceQuotaStatusUpdate),
+			typed.Status(resource.Strategy{
+				PrepareForUpdate: typed.OnUpdate(func(q, old *corev1.ResourceQuota) { q.Spec = old.Spec }),
+				ValidateUpdate:   typed.Two(validation.ResourceQuotaStatusUpdate),
 			}),
 		},
 	}

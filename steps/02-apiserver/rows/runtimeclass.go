@@ -5,6 +5,7 @@ import (
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/printing"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/typed"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/validation"
 )
 
@@ -15,14 +16,14 @@ func RuntimeClasses() resource.Resource {
 		Name:             "runtimeclasses",
 		Singular:         "runtimeclass",
 		Prefix:           "runtimeclasses",
-		New:              object[nodev1.RuntimeClass],
-		NewList:          list[nodev1.RuntimeClassList],
+		New:              typed.New[nodev1.RuntimeClass],
+		NewList:          typed.List[nodev1.RuntimeClassList],
 		Strategy: resource.Strategy{
-			Validate:       one(validation.RuntimeClass),
-			ValidateUpdate: two(validation.RuntimeClassUpdate),
+			Validate:       typed.One(validation.RuntimeClass),
+			ValidateUpdate: typed.Two(validation.RuntimeClassUpdate),
 			CreateOnUpdate: true,
 		},
 		Columns: printing.RuntimeClassColumns,
-		Cells:   one(printing.RuntimeClass),
+		Cells:   typed.One(printing.RuntimeClass),
 	}
 }

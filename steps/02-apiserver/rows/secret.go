@@ -9,6 +9,7 @@ import (
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/defaulting"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/printing"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/typed"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/validation"
 )
 
@@ -21,17 +22,17 @@ func Secrets() resource.Resource {
 		Singular:         "secret",
 		Namespaced:       true,
 		Prefix:           "secrets",
-		New:              object[corev1.Secret],
-		NewList:          list[corev1.SecretList],
+		New:              typed.New[corev1.Secret],
+		NewList:          typed.List[corev1.SecretList],
 		Strategy: resource.Strategy{
-			Default:        change(defaulting.Secret),
-			Validate:       one(validation.Secret),
-			ValidateUpdate: two(validation.SecretUpdate),
-			Warnings:       two(secretWarnings),
+			Default:        typed.Change(defaulting.Secret),
+			Validate:       typed.One(validation.Secret),
+			ValidateUpdate: typed.Two(validation.SecretUpdate),
+			Warnings:       typed.Two(secretWarnings),
 		},
 		Columns: printing.SecretColumns,
-		Cells:   one(printing.Secret),
-		Fields:  one(func(s *corev1.Secret) fields.Set { return fields.Set{"type": string(s.Type)} }),
+		Cells:   typed.One(printing.Secret),
+		Fields:  typed.One(func(s *corev1.Secret) fields.Set { return fields.Set{"type": string(s.Type)} }),
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/defaulting"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/printing"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/typed"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/validation"
 )
 
@@ -25,26 +26,26 @@ func Services() resource.Resource {
 		Categories:       []string{"all"},
 		Namespaced:       true,
 		Prefix:           "services/specs",
-		New:              object[corev1.Service],
-		NewList:          list[corev1.ServiceList],
+		New:              typed.New[corev1.Service],
+		NewList:          typed.List[corev1.ServiceList],
 		Strategy: resource.Strategy{
-			Default:          change(defaulting.Service),
-			PrepareForCreate: onCreate(newService),
-			PrepareForUpdate: onUpdate(updateService),
-			Validate:         one(validation.Service),
-			ValidateUpdate:   two(validation.ServiceUpdate),
-			Warnings:         two(serviceWarnings),
+			Default:          typed.Change(defaulting.Service),
+			PrepareForCreate: typed.OnCreate(newService),
+			PrepareForUpdate: typed.OnUpdate(updateService),
+			Validate:         typed.One(validation.Service),
+			ValidateUpdate:   typed.Two(validation.ServiceUpdate),
+			Warnings:         typed.Two(serviceWarnings),
 			CreateOnUpdate:   true,
 		},
 		Columns: printing.ServiceColumns,
-		Cells:   one(printing.Service),
-		Fields: one(func(s *corev1.Service) fields.Set {
+		Cells:   typed.One(printing.Service),
+		Fields: typed.One(func(s *corev1.Service) fields.Set {
 			return fields.Set{"spec.clusterIP": s.Spec.ClusterIP, "spec.type": string(s.Spec.Type)}
 		}),
 		Subresources: []resource.Subresource{
-			status(resource.Strategy{
-				PrepareForUpdate: onUpdate(func(s, old *corev1.Service) { s.Spec = old.Spec }),
-				ValidateUpdate:   two(validation.ServiceStatusUpdate),
+			typed.Status(resource.Strategy{
+				PrepareForUpdate: typed.OnUpdate(func(s, old *corev1.Service) { s.Spec = old.Spec }),
+				ValidateUpdate:   typed.Two(validation.ServiceStatusUpdate),
 			}),
 		},
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/printing"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/typed"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/validation"
 )
 
@@ -18,17 +19,17 @@ func ServiceAccounts() resource.Resource {
 		ShortNames:       []string{"sa"},
 		Namespaced:       true,
 		Prefix:           "serviceaccounts",
-		New:              object[corev1.ServiceAccount],
-		NewList:          list[corev1.ServiceAccountList],
+		New:              typed.New[corev1.ServiceAccount],
+		NewList:          typed.List[corev1.ServiceAccountList],
 		Strategy: resource.Strategy{
-			PrepareForCreate: onCreate(namesOnly),
-			PrepareForUpdate: onUpdate(func(a, _ *corev1.ServiceAccount) { namesOnly(a) }),
-			Validate:         one(validation.ServiceAccount),
-			ValidateUpdate:   two(validation.ServiceAccountUpdate),
-			Warnings:         two(accountWarnings),
+			PrepareForCreate: typed.OnCreate(namesOnly),
+			PrepareForUpdate: typed.OnUpdate(func(a, _ *corev1.ServiceAccount) { namesOnly(a) }),
+			Validate:         typed.One(validation.ServiceAccount),
+			ValidateUpdate:   typed.Two(validation.ServiceAccountUpdate),
+			Warnings:         typed.Two(accountWarnings),
 		},
 		Columns: printing.ServiceAccountColumns,
-		Cells:   one(printing.ServiceAccount),
+		Cells:   typed.One(printing.ServiceAccount),
 	}
 }
 
