@@ -26,8 +26,10 @@ func PodStatusUpdate(p, old *corev1.Pod) field.ErrorList {
 	}
 	atLeast(f, at.Child("observedGeneration"), s.ObservedGeneration, 0, "must be a non-negative integer")
 	f.same(at.Child("qosClass"), s.QOSClass, before.QOSClass)
-	f.transitions(&old.Spec, old.Spec.Containers, s.ContainerStatuses, before.ContainerStatuses, at.Child("containerStatuses"))
-	f.transitions(&old.Spec, old.Spec.InitContainers, s.InitContainerStatuses, before.InitContainerStatuses, at.Child("initContainerStatuses"))
+	if !restartsAll(&old.Spec) {
+		f.transitions(&old.Spec, old.Spec.Containers, s.ContainerStatuses, before.ContainerStatuses, at.Child("containerStatuses"))
+		f.transitions(&old.Spec, old.Spec.InitContainers, s.InitContainerStatuses, before.InitContainerStatuses, at.Child("initContainerStatuses"))
+	}
 	f.transitions(&old.Spec, nil, s.EphemeralContainerStatuses, before.EphemeralContainerStatuses, at.Child("ephemeralContainerStatuses"))
 	f.podIPs(s, before, at.Child("podIPs"))
 	f.hostIPs(s, before, at.Child("hostIPs"))
@@ -57,6 +59,15 @@ func (f *findings) transitions(s *corev1.PodSpec, containers []corev1.Container,
 		}
 		f.forbidden(p.Index(i).Child("state"), "may not be transitioned to non-terminated state")
 	}
+}
+
+// restartsAll: the end of some container may be a new beginning for all.
+func restartsAll(s *corev1.PodSpec) bool {
+	return slices.ContainsFunc(containersOf(s, nil), func(c containerAt) bool {
+		return slices.ContainsFunc(c.container.RestartPolicyRules, func(r corev1.ContainerRestartRule) bool {
+			return r.Action == corev1.ContainerRestartRuleActionRestartAllContainers
+		})
+	})
 }
 
 // restarts: the container runs again after it ended like this. Its own policy
