@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"github.com/klauspost/compress/gzhttp"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -131,6 +132,8 @@ func (s *Server) timed(next http.Handler) http.Handler {
 		if s.conf.Timeout > 0 && !LongRunning(r) {
 			ctx, cancel := context.WithTimeout(r.Context(), s.conf.Timeout)
 			defer cancel()
+			// Nor does its body. Where this is not supported, there is no network.
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.conf.Timeout))
 			r = r.WithContext(ctx)
 		}
 		next.ServeHTTP(w, r)

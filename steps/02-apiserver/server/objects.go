@@ -72,7 +72,8 @@ func (o objects) Create(ctx context.Context, r schema.GroupResource, obj resourc
 	if err != nil {
 		return nil, err
 	}
-	item, err := reg.Create(ctx, obj.GetNamespace(), obj, registry.Write{})
+	own := obj.DeepCopyObject().(resource.Object) // the caller may go on with his
+	item, err := reg.Create(ctx, obj.GetNamespace(), own, registry.Write{})
 	if err != nil {
 		return nil, err
 	}
