@@ -78,8 +78,9 @@ say "$last had its power cut, and its pod is back"
 "$lab" verify
 pids=$(cat "$state"/node-*/pid)
 "$lab" down
+ended() { [ ! -e "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status"; } # a zombie is its parent's affair
 for pid in $pids; do
-  ! kill -0 "$pid" 2>/dev/null || die "process $pid is still there"
+  await 10 ended "$pid"
 done
 [ ! -e "$GROUNDUP_HOME" ] || die "$(find "$GROUNDUP_HOME")"
 say "nothing is left"

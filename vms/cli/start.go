@@ -172,7 +172,8 @@ func (f *fleet) hold(r repo.Repo, n, port int) (*exec.Cmd, error) {
 	cmd := exec.Command(self, "hold", "--state", f.dir, "--node", fmt.Sprint(n), "--port", fmt.Sprint(port),
 		"--memory", fmt.Sprint(f.memory), "--cpus", fmt.Sprint(f.cpus), "--accel", f.accel)
 	cmd.Dir = r.Dir
-	cmd.Env = append(os.Environ(), "GROUNDUP_REPO="+r.Dir)
+	// What a holder leaves that is killed while it boots goes with the machine.
+	cmd.Env = append(os.Environ(), "GROUNDUP_REPO="+r.Dir, "TMPDIR="+f.machine(n))
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &unix.SysProcAttr{Setsid: true}
 	return cmd, cmd.Start()
