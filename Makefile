@@ -45,7 +45,8 @@ lab: ## build the lab command alone
 build: lab ## build the programs and images of a step (STEP=01; the last one without)
 	@$(LAB) build $(STEP)
 
-tools: ## build the real crictl and critest into bin/
+tools: ## build the real kubectl, etcdctl, crictl and critest into bin/
+	@tools/clients/build.sh bin
 	@cd tools/critools && GOWORK=off CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o ../../bin/ sigs.k8s.io/cri-tools/cmd/crictl
 	@cd tools/critools && GOWORK=off CGO_ENABLED=0 go test -c -trimpath -ldflags='-s -w' -o ../../bin/critest sigs.k8s.io/cri-tools/cmd/critest
 
@@ -74,6 +75,16 @@ steps: lab ## start every step on this kernel, verify it, and look for leaks
 
 critest: ## upstream's CRI conformance suite against our runtime
 	steps/00-container/critest.sh
+
+upstream: ## build upstream's components into bin/upstream: minutes (NAMES="kube-apiserver etcd")
+	@tools/upstream/build.sh bin/upstream $(NAMES)
+
+conformance: lab ## the specs of upstream's end-to-end suite that a step passes (STEP=02); builds what it needs of upstream
+	@tools/upstream/conformance.sh $(or $(STEP),02)
+
+bench-api: ## the API server beside upstream's, after `make upstream`
+	@tools/upstream/build.sh bin/upstream kube-apiserver etcd
+	go run ./tools/lab/cmd/bench -apiserver -o bench-api.json $(BENCH)
 
 bench: lab ## measure, print a table, and keep it as bench.json
 	tools/deps.sh bench && go run ./tools/lab/cmd/bench $(BENCH)
@@ -137,4 +148,4 @@ clean: ## remove what was built
 help:
 	@awk 'BEGIN {FS = ":.*## "} /^## / {print "\n" substr($$0, 4)} /^[a-z%-]+:.*## / {sub(/:.*/, "", $$1); sub(/%/, "NN", $$1); printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: help verify down read tasks status doctor list build tools test deps lint unit isolate docs steps critest bench leaks vm-deps vm-image vm-verify vms vm-test vm-test-all vm-lima-test vm-vagrant-test vm-validate modules clean
+.PHONY: help verify down read tasks status doctor list build tools test deps lint unit isolate docs steps critest upstream conformance bench bench-api leaks vm-deps vm-image vm-verify vms vm-test vm-test-all vm-lima-test vm-vagrant-test vm-validate modules clean
