@@ -61,6 +61,13 @@ func Start(t testing.TB, conf server.Config) (*server.Server, *rest.Config) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { defer close(done); s.Run(ctx) }()
+	for _, row := range conf.Rows { // so that all that a test does is in their logs
+		if r := s.Registry(row.GroupResource()); r != nil {
+			if err := r.Cache.Wait(ctx, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 	listener := httptest.NewServer(s.Handler())
 	t.Cleanup(func() {
 		s.Drain()
