@@ -3,23 +3,22 @@ package server
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	"github.com/klauspost/compress/gzhttp"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	apirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/warning"
+
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/authz"
 )
 
 // A link is one handler of the chain: it does its part, and mostly calls the next.
@@ -186,8 +185,7 @@ func (s *Server) authorized(next http.Handler) http.Handler {
 			s.conf.Log.Warn("a request could not be authorized", "path", r.URL.Path, "error", err)
 		}
 		w.Header().Set("X-Content-Type-Options", "nosniff")
-		resource := schema.GroupResource{Group: a.GetAPIGroup(), Resource: a.GetResource()}
-		WriteError(w, r, apierrors.NewForbidden(resource, a.GetName(), errors.New(forbidden(a, reason))))
+		WriteError(w, r, authz.Forbidden(a, reason))
 	})
 }
 
@@ -213,30 +211,6 @@ func attributes(r *http.Request) authorizer.Attributes {
 		a.LabelSelectorParsingErr = err
 	}
 	return a
-}
-
-// forbidden words a refusal as upstream's handlers/responsewriters/errors.go.
-func forbidden(a authorizer.Attributes, reason string) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "User %q cannot %s ", a.GetUser().GetName(), a.GetVerb())
-	switch resource := a.GetResource(); {
-	case !a.IsResourceRequest():
-		fmt.Fprintf(&b, "path %q", a.GetPath())
-	default:
-		if a.GetSubresource() != "" {
-			resource += "/" + a.GetSubresource()
-		}
-		fmt.Fprintf(&b, "resource %q in API group %q", resource, a.GetAPIGroup())
-		if a.GetNamespace() != "" {
-			fmt.Fprintf(&b, " in the namespace %q", a.GetNamespace())
-		} else {
-			b.WriteString(" at the cluster scope")
-		}
-	}
-	if reason != "" {
-		b.WriteString(": " + reason)
-	}
-	return b.String()
 }
 
 // compressAbove is from how many bytes on an answer is compressed. Below it
