@@ -46,6 +46,9 @@ type Step struct {
 	// Components are the programs that run as static pods on the first node, each
 	// from an image of its own.
 	Components []string `json:"components"`
+	// Upstream are the programs of upstream's that stand in for a component, by the
+	// component's name; their manifest is upstream/COMPONENT.yaml.
+	Upstream map[string][]string `json:"upstream"`
 	// ControlPlane says that there is an API server: the nodes get kubeconfigs,
 	// and the learner kubectl and etcdctl.
 	ControlPlane bool `json:"controlPlane"`
@@ -204,6 +207,19 @@ func (s *Step) Files(n Node) (map[string][]byte, error) {
 		}
 	}
 	return files, nil
+}
+
+// Newest is the path of a file of this step, or of the newest earlier one that has it.
+func (s *Step) Newest(file string) (string, error) {
+	for _, dir := range slices.Backward(s.earlier) {
+		path := filepath.Join(dir, file)
+		if _, err := os.Stat(path); err == nil {
+			return path, nil
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return "", err
+		}
+	}
+	return "", fmt.Errorf("%s: %w", file, fs.ErrNotExist)
 }
 
 // HasManifests says whether there are static pods on the first node.
