@@ -68,10 +68,13 @@ func TestAPodsLife(t *testing.T) {
 		}
 		return nil
 	})
-	logs, err := c.client.CoreV1().Pods("default").GetLogs("web", &corev1.PodLogOptions{}).DoRaw(t.Context())
-	if err != nil || string(logs) != "hello\n" {
-		t.Errorf("got logs %q, %v", logs, err)
-	}
+	c.eventually("its log", func() error {
+		logs, err := c.client.CoreV1().Pods("default").GetLogs("web", &corev1.PodLogOptions{}).DoRaw(context.Background())
+		if err == nil && string(logs) != "hello\n" {
+			err = fmt.Errorf("got %q", logs)
+		}
+		return err
+	})
 	if err := c.client.CoreV1().Pods("default").Delete(t.Context(), "web", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -268,6 +271,38 @@ volumes: [{name: starts, hostPath: {path: %s, type: FileOrCreate}}]
 		t.Fatal(err)
 	}
 	for round := range 8 {
+		if n := strings.Count(string(starts), fmt.Sprintf("pod-%d\n", round)); n != 1 {
+			t.Errorf("pod-%d was started %d times, want once", round, n)
+		}
+	}
+}
+
+// Both are killed at random moments. What was acknowledged is done, once.
+func TestKillBothAtRandom(t *testing.T) {
+	c := newCluster(t)
+	for round := range 4 {
+		name := fmt.Sprintf("pod-%d", round)
+		c.create(name, fmt.Sprintf(`
+terminationGracePeriodSeconds: 5
+containers:
+- {name: app, image: 'test.local/prog:v1', args: [note, %s, linger, 50ms], volumeMounts: [{name: starts, mountPath: /starts}]}
+volumes: [{name: starts, hostPath: {path: %s, type: FileOrCreate}}]
+`, name, c.path("starts")))
+		<-time.After(between(0, 500*time.Millisecond))
+		kill(&c.api)
+		<-time.After(between(0, 300*time.Millisecond))
+		if round%2 == 0 {
+			kill(&c.node)
+			c.startNode()
+		}
+		c.startAPI()
+		c.until(name, "ready", ready)
+	}
+	starts, err := os.ReadFile(c.path("starts"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for round := range 4 {
 		if n := strings.Count(string(starts), fmt.Sprintf("pod-%d\n", round)); n != 1 {
 			t.Errorf("pod-%d was started %d times, want once", round, n)
 		}

@@ -83,6 +83,7 @@ tlsCertFile: %s
 tlsPrivateKeyFile: %s
 authentication: {x509: {clientCAFile: %s}}
 nodeStatusUpdateFrequency: 1s
+nodeStatusReportFrequency: 5m
 healthzPort: 0
 address: 127.0.0.1
 evictionHard: {memory.available: 1Mi}
