@@ -31,8 +31,8 @@ type policyLine struct {
 	Spec       policySpec `json:"spec"`
 }
 
-// A policySpec allows nothing in those of its fields that are left out; "*" is
-// all there are.
+// A policySpec is read as upstream reads it: "*" is all there are, and what is
+// left out is the empty word, which for a namespace is what is in none.
 type policySpec struct {
 	User            string `json:"user"`
 	Group           string `json:"group"`

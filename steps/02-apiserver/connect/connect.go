@@ -26,6 +26,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/apiserver/pkg/endpoints/request"
+	"k8s.io/streaming/pkg/httpstream"
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/authz"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
@@ -60,7 +61,7 @@ func Subresources(c Config) []resource.Subresource {
 
 // NodeSubresources are what is below nodes.
 func NodeSubresources(c Config) []resource.Subresource {
-	return []resource.Subresource{below("proxy", "NodeProxyOptions", proxyMethods, c.nodeProxy)}
+	return []resource.Subresource{below("proxy", "NodeProxyOptions", proxyMethods, c.upgraded(c.nodeProxy))}
 }
 
 // A target is the object that a path names.
@@ -110,6 +111,19 @@ func (c Config) opened(h handler) handler {
 			return apierrors.NewInternalError(err)
 		}
 		return authz.Forbidden(attributes, reason)
+	}
+}
+
+// upgraded is opened for requests that want to take the connection over. A
+// kubelet would run commands in any pod of its node for a GET of that sort, so who
+// may only get nodes/proxy must not send one. Upstream lets them.
+func (c Config) upgraded(h handler) handler {
+	asking := c.opened(h)
+	return func(w http.ResponseWriter, r *http.Request, t target) error {
+		if httpstream.IsUpgradeRequest(r) {
+			return asking(w, r, t)
+		}
+		return h(w, r, t)
 	}
 }
 

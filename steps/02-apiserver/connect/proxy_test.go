@@ -42,6 +42,30 @@ func TestProxiesRefuse(t *testing.T) {
 	}
 }
 
+// TestReadersRunNoCommandsByTheNode: the kubelet takes a GET for exec, if it is a WebSocket's.
+func TestReadersRunNoCommandsByTheNode(t *testing.T) {
+	w := newWorld(t, func(verb string) bool { return verb == "get" })
+	for upgrade, want := range map[string]string{"": "address not allowed", "websocket": `User \"alice\" cannot create resource \"nodes/proxy\" in API group \"\" at the cluster scope`} {
+		r, err := http.NewRequest("GET", w.url+"/api/v1/nodes/node-1/proxy/exec/default/web/main?command=true", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if upgrade != "" {
+			r.Header.Set("Connection", "Upgrade")
+			r.Header.Set("Upgrade", upgrade)
+		}
+		res, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		if err != nil || !strings.Contains(string(body), want) {
+			t.Errorf("upgrade %q: got %d %s, %v, want %s", upgrade, res.StatusCode, body, err, want)
+		}
+	}
+}
+
 func TestPass(t *testing.T) {
 	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
