@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
@@ -72,6 +73,7 @@ func TestConformance(t *testing.T) {
 	}{
 		{ConfigMap{objects{"1"}}, `configMap: {name: conf}`},
 		{Secret{objects{"1"}}, `secret: {secretName: conf}`},
+		{Keep(Secret{objects{"1"}}, slog.New(slog.DiscardHandler)), `secret: {secretName: conf}`},
 		{newProjected(), `projected: {sources: [{configMap: {name: conf}}, {secret: {name: conf}}, {serviceAccountToken: {path: token}}]}`},
 	} {
 		t.Run(tt.plugin.Name(), func(t *testing.T) { volumetest.Run(t, tt.plugin, volumeOf(t, tt.volume), false) })
@@ -167,5 +169,28 @@ func TestAChangeReachesTheVolume(t *testing.T) {
 	info, err := os.Stat(filepath.Join(dir, "sub/a"))
 	if err != nil || info.Mode().Perm() != 0o440 {
 		t.Errorf("got %v, %v, want mode 440", info.Mode(), err)
+	}
+}
+
+func TestAVolumeOutlivesItsObject(t *testing.T) {
+	volumetest.Root(t)
+	dir := filepath.Join(t.TempDir(), "v")
+	plugin := Keep(ConfigMap{objects{"1"}}, slog.New(slog.DiscardHandler))
+	t.Cleanup(func() {
+		if err := plugin.TearDown(context.Background(), dir); err != nil {
+			t.Error(err)
+		}
+	})
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default"}}
+	if _, err := plugin.SetUp(t.Context(), pod, volumeOf(t, `configMap: {name: broken}`), dir); err == nil {
+		t.Error("got no error for a volume that was never written; its containers would start without their files")
+	}
+	for _, name := range []string{"conf", "broken", "none"} {
+		if path, err := plugin.SetUp(t.Context(), pod, volumeOf(t, `configMap: {name: `+name+`}`), dir); path != dir || err != nil {
+			t.Errorf("%s: got %s, %v, want the volume as it was", name, path, err)
+		}
+	}
+	if got, err := os.ReadFile(filepath.Join(dir, "a")); string(got) != "1" || err != nil {
+		t.Errorf("got %q, %v", got, err)
 	}
 }

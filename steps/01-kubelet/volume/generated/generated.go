@@ -92,6 +92,13 @@ func Write(dir string, files map[string]File, group *int64) error {
 	return nil
 }
 
+// Written reports whether SetUp has succeeded at dir before: there are files that
+// containers can read.
+func Written(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, dataLink))
+	return err == nil
+}
+
 // CheckPath returns why a file can't have that path in a volume.
 func CheckPath(path string) error {
 	switch {

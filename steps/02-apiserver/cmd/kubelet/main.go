@@ -142,13 +142,13 @@ func run(ctx context.Context, args []string) error {
 		emptydir.Plugin{Memory: node.Allocatable.Memory().Value()}, // begins empty, ends with the pod
 		hostpath.Plugin{}, // a path of the node
 		downwardapi.Plugin{Allocatable: node.Allocatable}, // the pod's own fields
-		apivolume.ConfigMap{Objects: objects},
-		apivolume.Secret{Objects: objects},
-		projected.Plugin{Sources: []projected.Source{ // several sources in one
+		apivolume.Keep(apivolume.ConfigMap{Objects: objects}, log),
+		apivolume.Keep(apivolume.Secret{Objects: objects}, log),
+		apivolume.Keep(projected.Plugin{Sources: []projected.Source{ // several sources in one
 			projected.DownwardAPI{Allocatable: node.Allocatable},
 			apivolume.Objects{Objects: objects},
 			apivolume.ServiceAccountToken{Tokens: &podtoken.Tokens{Client: api.CoreV1(), Log: log}},
-		}},
+		}}, log),
 	}})
 
 	// Who is told.
