@@ -136,6 +136,7 @@ func resizePod(p, old *corev1.Pod) {
 	if sent.Resources != nil {
 		p.Spec.Resources = sent.Resources
 	}
+	completeResources(p)
 }
 
 func resized(sent, old []corev1.Container) []corev1.Container {

@@ -57,6 +57,14 @@ func (f *findings) sameOrder(now, old []corev1.Container, name string) bool {
 }
 
 func (f *findings) resizes(p, old *corev1.Pod) {
+	if r, was := p.Spec.Resources, old.Spec.Resources; r != nil && was != nil {
+		if removed(r.Requests, was.Requests) {
+			f.forbidden(spec.Child("resources", "requests"), "pod-level resource requests cannot be removed")
+		}
+		if removed(r.Limits, was.Limits) {
+			f.forbidden(spec.Child("resources", "limits"), "pod-level resource limits cannot be removed")
+		}
+	}
 	now, before := containersOf(&p.Spec, spec), containersOf(&old.Spec, spec)
 	for i, c := range now {
 		was := before[i].container
@@ -69,14 +77,27 @@ func (f *findings) resizes(p, old *corev1.Pod) {
 		}
 	}
 	for i, c := range now {
-		was := before[i].container
-		init := i < len(p.Spec.InitContainers)
-		sidecar := c.container.RestartPolicy != nil && *c.container.RestartPolicy == corev1.ContainerRestartPolicyAlways
-		switch kept := *c.container; {
-		case init && !sidecar && !equality.Semantic.DeepEqual(kept, *was):
-			f.forbidden(spec, "resources for non-sidecar init containers are immutable")
-		case !equality.Semantic.DeepEqual(withSizeOf(kept, was), *was):
-			f.forbidden(spec, "only cpu and memory resources are mutable")
+		f.resized(c, before[i].container, i < len(p.Spec.InitContainers))
+	}
+}
+
+// resized wants nothing else to have changed than CPU and memory. An init
+// container that could only be resized by starting it again can't be.
+func (f *findings) resized(c containerAt, was *corev1.Container, init bool) {
+	same := equality.Semantic.DeepEqual(withSizeOf(*c.container, was), *was)
+	switch {
+	case !init && !same:
+		f.forbidden(spec, "only cpu and memory resources are mutable")
+	case init && !same:
+		f.forbidden(c.path, "only cpu and memory resources for init or sidecar containers are mutable")
+	}
+	sidecar := c.container.RestartPolicy != nil && *c.container.RestartPolicy == corev1.ContainerRestartPolicyAlways
+	if !init || sidecar || equality.Semantic.DeepEqual(*c.container, *was) {
+		return
+	}
+	for _, policy := range c.container.ResizePolicy {
+		if policy.RestartPolicy == corev1.RestartContainer {
+			f.forbidden(c.path, "non-sidecar init containers with a resize policy of RestartContainer cannot be resized")
 		}
 	}
 }
