@@ -98,21 +98,31 @@ func terminating(obj resource.Object) bool {
 	return obj.GetDeletionTimestamp() != nil && slices.Contains(obj.(*corev1.Namespace).Spec.Finalizers, corev1.FinalizerKubernetes)
 }
 
-// empty deletes what is in the namespace, and lets go of it if nothing was. It
-// returns how many objects there were, all of which may take some time to go.
+// empty deletes what is in the namespace, and lets go of it when nothing is left.
+// It returns how many objects take some time to go.
 func (e *Emptier) empty(ctx context.Context, name string) (left int, err error) {
-	var errs []error
-	for i := range e.Rows {
-		n, err := e.deleteAll(ctx, &e.Rows[i], name)
-		left, errs = left+n, append(errs, err)
+	for range 2 { // most go at once, which the second look sees
+		if left, err = e.deleteEverything(ctx, name); left == 0 || err != nil {
+			break
+		}
 	}
-	if err := errors.Join(errs...); left > 0 || err != nil {
+	if left > 0 || err != nil {
 		return left, err
 	}
 	if err := e.letGo(ctx, name); err != nil && !apierrors.IsNotFound(err) {
 		return 0, fmt.Errorf("let go of the empty namespace: %w", err)
 	}
 	return 0, nil
+}
+
+// deleteEverything returns how many objects there were.
+func (e *Emptier) deleteEverything(ctx context.Context, name string) (found int, err error) {
+	var errs []error
+	for i := range e.Rows {
+		n, err := e.deleteAll(ctx, &e.Rows[i], name)
+		found, errs = found+n, append(errs, err)
+	}
+	return found, errors.Join(errs...)
 }
 
 // letGo takes our name out, and deletes what nothing keeps any more. A second
