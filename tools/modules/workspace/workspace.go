@@ -156,9 +156,10 @@ func Reach(all []Module, dir string) []string {
 // version stands for a module of this repository in a require line.
 const version = "v0.0.0"
 
-// Rewrite returns the go.mod with the require and replace lines for exactly the
-// modules in reach, and all else as it was. direct are those that it imports
-// itself.
+// Rewrite returns the go.mod with replace lines for exactly the modules in reach
+// and require lines for those of them that it imports itself, the direct ones;
+// all else is as it was. Whether a module that is reached through others needs a
+// require line as well follows from packages: that is for `go mod tidy` to say.
 func Rewrite(dir string, gomod []byte, direct, reach []string) ([]byte, error) {
 	f, err := modfile.Parse(dir+"/go.mod", gomod, nil)
 	if err != nil {
@@ -179,8 +180,10 @@ func Rewrite(dir string, gomod []byte, direct, reach []string) ([]byte, error) {
 		}
 	}
 	for _, d := range reach {
-		if err := require(f, Prefix+d, !slices.Contains(direct, d)); err != nil {
-			return nil, err
+		if slices.Contains(direct, d) {
+			if err := require(f, Prefix+d); err != nil {
+				return nil, err
+			}
 		}
 		folder, err := filepath.Rel(dir, d)
 		if err != nil {
@@ -194,15 +197,15 @@ func Rewrite(dir string, gomod []byte, direct, reach []string) ([]byte, error) {
 	return f.Format()
 }
 
-func require(f *modfile.File, path string, indirect bool) error {
+func require(f *modfile.File, path string) error {
 	for _, r := range f.Require {
-		if r.Mod.Path == path && r.Mod.Version == version && r.Indirect == indirect {
+		if r.Mod.Path == path && r.Mod.Version == version && !r.Indirect {
 			return nil
 		}
 	}
 	if err := f.DropRequire(path); err != nil {
 		return err
 	}
-	f.AddNewRequire(path, version, indirect)
+	f.AddNewRequire(path, version, false)
 	return nil
 }
