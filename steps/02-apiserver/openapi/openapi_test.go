@@ -43,13 +43,12 @@ func TestKubectlExplainsEveryRow(t *testing.T) {
 		if len(r.Without) > 3 { // what can't be read is not explained
 			continue
 		}
-		for _, recursive := range []bool{false, true} {
-			var out bytes.Buffer
-			if err := explain.PrintModelDescription(nil, &out, docs, r.GroupVersionResource(), recursive, 0, "plaintext"); err != nil {
-				t.Errorf("explain %s: %v", r.GroupVersionResource(), err)
-			} else if !strings.Contains(out.String(), "KIND:       "+r.Kind) {
-				t.Errorf("explain %s: got %q, want its kind", r.GroupVersionResource(), out.String()[:min(200, out.Len())])
-			}
+		recursive := r.Name == "pods" // it is the largest, and this takes some time
+		var out bytes.Buffer
+		if err := explain.PrintModelDescription(nil, &out, docs, r.GroupVersionResource(), recursive, 0, "plaintext"); err != nil {
+			t.Errorf("explain %s: %v", r.GroupVersionResource(), err)
+		} else if !strings.Contains(out.String(), "KIND:       "+r.Kind) {
+			t.Errorf("explain %s: got %q, want its kind", r.GroupVersionResource(), out.String()[:min(200, out.Len())])
 		}
 	}
 }
