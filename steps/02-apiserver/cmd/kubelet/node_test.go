@@ -355,15 +355,13 @@ func (c *cluster) processes(pod *corev1.Pod) int { return len(c.pids(pod)) }
 // stopContainer kills the program of the pod's container.
 func (c *cluster) stopContainer(pod *corev1.Pod) {
 	c.t.Helper()
-	killed := 0
-	for _, pid := range c.pids(pod) {
-		line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-		if bytes.HasPrefix(line, []byte("/prog")) {
-			c.check(unix.Kill(pid, unix.SIGKILL))
-			killed++
+	c.eventually("the program of pod "+pod.Name+" to be found", func() error {
+		for _, pid := range c.pids(pod) {
+			line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+			if err == nil && bytes.HasPrefix(line, []byte("/prog")) {
+				return unix.Kill(pid, unix.SIGKILL)
+			}
 		}
-	}
-	if killed != 1 {
-		c.t.Fatalf("found %d programs of pod %s, want one", killed, pod.Name)
-	}
+		return errors.New("no such process")
+	})
 }
