@@ -88,3 +88,13 @@ func TestFlags(t *testing.T) {
 		}
 	}
 }
+
+func TestTheFileOfOurNodesHasOnlyFieldsThatWork(t *testing.T) {
+	c, warnings, err := Load("../node/etc/kubernetes/kubelet.yaml")
+	if err != nil || len(warnings) > 0 {
+		t.Fatalf("got warnings %q, %v", warnings, err)
+	}
+	if c.ShutdownGracePeriod.Duration != 30*time.Second || c.NodeStatusReportFrequency.Duration != 5*time.Minute {
+		t.Errorf("got %+v", c)
+	}
+}
