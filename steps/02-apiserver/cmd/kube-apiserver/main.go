@@ -33,6 +33,7 @@ import (
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/addressing"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/admission"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/bootstrap"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/emptying"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/openapi"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/rows"
@@ -136,6 +137,8 @@ func serve(ctx context.Context, args []string, stderr io.Writer) error {
 	keep(func(ctx context.Context) error { return s.Follow(ctx, pods, safe.graph) })
 	keep(func(ctx context.Context) error { return expireEvents(ctx, s, f.eventTTL) })
 	keep(func(ctx context.Context) error { return f.bootstrap(ctx, s, safe.rootCA, log) })
+	emptier := &emptying.Emptier{Objects: emptying.Of(s.Objects(), s.Registry), Follow: s, Rows: table, Log: log}
+	keep(emptier.Run)
 	keep(func(context.Context) error { // the schemas are large: have them before somebody waits
 		s.Prepare()
 		return nil
