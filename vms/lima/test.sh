@@ -34,7 +34,7 @@ export PATH=$repo/bin/vm/lima/bin:$PATH
 # Without KVM that boots, lima is to emulate: it takes the machine type from here.
 if [ "$ACCEL" = tcg ]; then
   export QEMU_SYSTEM_X86_64="qemu-system-x86_64 -machine q35,accel=tcg,vmport=off"
-  export GROUNDUP_VM_FACTOR=40 # each lab command is read by sshfs; a guess: nobody measures Lima's machines
+  export GROUNDUP_VM_FACTOR=15 # a guess: nobody measures Lima's machines
   cpu='cpuType: {x86_64: Nehalem}'
 fi
 cat >"$work/groundup.yaml" <<END

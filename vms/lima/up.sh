@@ -29,5 +29,10 @@ while [ $n -le "$nodes" ]; do
 	else
 		limactl start --tty=false --name "node-$n" --set '.param.Repo = strenv(REPO)' "$templates/$template"
 	fi
+	# A copy of lab on the machine's own disk: by sshfs it would be read anew, all of
+	# it, for every command.
+	if [ -x "$REPO/bin/lab" ]; then
+		limactl shell --workdir / "node-$n" sudo install -D /groundup/bin/lab /usr/local/lib/groundup/lab
+	fi
 	n=$((n + 1))
 done

@@ -28,8 +28,14 @@ func (l lima) up(n int) *exec.Cmd {
 
 func (l lima) Up(n int) *exec.Cmd { return l.up(n) }
 
+// labCopy is where up.sh puts a copy of lab, outside of the mounted repository.
+const labCopy = "/usr/local/lib/groundup/lab"
+
 // Command: limactl takes the terminal when there is one.
 func (l lima) Command(n int, _ bool, argv ...string) *exec.Cmd {
+	if argv[0] == "bin/lab" {
+		argv = append([]string{"env", "GROUNDUP_REPO=/groundup", labCopy}, argv[1:]...)
+	}
 	return l.command("limactl", append([]string{"shell", "--workdir", "/groundup", fmt.Sprintf("node-%d", n), "sudo"}, slow(argv)...)...)
 }
 
