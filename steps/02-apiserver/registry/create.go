@@ -114,9 +114,6 @@ func (r *Registry) prepareNew(ctx context.Context, namespace string, obj resourc
 	if r.Row.PrepareForCreate != nil {
 		r.Row.PrepareForCreate(ctx, obj)
 	}
-	if _, counted := spec(obj); counted && obj.GetGeneration() == 0 {
-		obj.SetGeneration(1)
-	}
 	if errs := r.validateNew(obj); len(errs) > 0 {
 		return apierrors.NewInvalid(r.Row.GroupVersionKind.GroupKind(), obj.GetName(), errs)
 	}

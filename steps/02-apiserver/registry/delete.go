@@ -22,15 +22,15 @@ import (
 // removed by a later delete or by the update that takes away what keeps it.
 func (r *Registry) Delete(ctx context.Context, namespace, name string, o *metav1.DeleteOptions) (item *cache.Item, gone bool, err error) {
 	dryRun := len(o.DryRun) > 0
-	err = r.retry(ctx, namespace, name, "delete", func(old *cache.Item) (bool, error) {
+	err = r.retry(ctx, namespace, name, "delete", func(old *cache.Item) (err error) {
 		if old == nil {
-			return true, apierrors.NewNotFound(r.Row.GroupResource(), name)
+			return apierrors.NewNotFound(r.Row.GroupResource(), name)
 		}
 		if err := r.preconditions(old.Object, o.Preconditions); err != nil {
-			return true, err
+			return err
 		}
 		if err := r.admit(ctx, resource.Delete, nil, old.Object, Write{DryRun: dryRun}); err != nil {
-			return true, err
+			return err
 		}
 		var next resource.Object
 		switch next, gone = r.end(old.Object, o); {
@@ -41,7 +41,7 @@ func (r *Registry) Delete(ctx context.Context, namespace, name string, o *metav1
 		default:
 			item, err = r.mark(ctx, old, next, dryRun)
 		}
-		return true, err
+		return err
 	})
 	return item, gone, err
 }

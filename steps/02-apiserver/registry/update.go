@@ -23,15 +23,13 @@ type Change func(old resource.Object) (resource.Object, error)
 // Update changes an object, and creates it if there is none and w allows it. The
 // item is what the object is then, also if that was its end.
 func (r *Registry) Update(ctx context.Context, namespace, name string, w Write, change Change) (item *cache.Item, created bool, err error) {
-	err = r.retry(ctx, namespace, name, "update", func(old *cache.Item) (done bool, err error) {
-		if old == nil {
+	err = r.retry(ctx, namespace, name, "update", func(old *cache.Item) (err error) {
+		if created = old == nil; created {
 			item, err = r.createByUpdate(ctx, namespace, name, w, change)
-			created = err == nil
-			// Somebody may have been faster, and then it is an update after all.
-			return !apierrors.IsAlreadyExists(err), err
+		} else {
+			item, err = r.update(ctx, old, w, change)
 		}
-		item, err = r.update(ctx, old, w, change)
-		return true, err
+		return err
 	})
 	return item, created, err
 }
@@ -39,62 +37,76 @@ func (r *Registry) Update(ctx context.Context, namespace, name string, w Write, 
 // Change changes an object in the name of the server itself, which may do what
 // no strategy allows a client: give a pod its node.
 func (r *Registry) Change(ctx context.Context, namespace, name string, change Change) (item *cache.Item, err error) {
-	err = r.retry(ctx, namespace, name, "update", func(old *cache.Item) (bool, error) {
+	err = r.retry(ctx, namespace, name, "update", func(old *cache.Item) error {
 		if old == nil {
-			return true, apierrors.NewNotFound(r.Row.GroupResource(), name)
+			return apierrors.NewNotFound(r.Row.GroupResource(), name)
 		}
 		next, err := change(old.Object)
 		if err != nil {
-			return true, told(err)
+			return told(err)
+		}
+		if equality.Semantic.DeepEqual(next, old.Object) {
+			item = old
+			return r.stillNewest(ctx, old)
 		}
 		item, err = r.mark(ctx, old, next, false)
-		return true, err
+		return err
 	})
 	return item, err
 }
 
-// retry calls try with the newest item until it is done, and begins with the item in the
-// cache, which is nearly always the newest. If that leads to an error or to no
-// write, the store is asked whether the item really was. try returns a conflict if the
-// store has refused to write.
-func (r *Registry) retry(ctx context.Context, namespace, name, verb string, try func(old *cache.Item) (done bool, err error)) error {
-	item := r.Cache.Get(r.key(namespace, name))
-	for sure := false; ; {
-		if item == nil && !sure {
+// retry calls try with the newest item, nil if there is none, until the store has nothing
+// against it. It begins with what the cache has, which is nearly always the newest;
+// an error that may come from its being old is none before the store has been asked.
+func (r *Registry) retry(ctx context.Context, namespace, name, verb string, try func(old *cache.Item) error) error {
+	old := r.Cache.Get(r.key(namespace, name))
+	for sure := false; ; sure = true {
+		if old == nil && !sure { // it is not there, or not yet in the cache
 			var err error
-			if item, err = r.read(ctx, namespace, name); err != nil && !apierrors.IsNotFound(err) {
+			if old, err = r.read(ctx, namespace, name); err != nil && !apierrors.IsNotFound(err) {
 				return err
 			}
 			sure = true
 		}
-		done, err := try(item)
-		if done && err == nil {
+		err := try(old)
+		if err == nil {
 			return nil
 		}
-		var conflict *storage.Conflict
-		switch {
-		case ctx.Err() != nil:
+		if ctx.Err() != nil {
 			return r.status(context.Cause(ctx), verb, name)
-		case errors.As(err, &conflict) && conflict.Current == nil, !done && err != nil:
-			item, sure = nil, false
-		case errors.As(err, &conflict):
-			if item, err = r.item(*conflict.Current); err != nil {
-				return err
-			}
-			sure = true
-		case sure:
-			return r.status(err, verb, name)
-		default:
-			newest, e := r.read(ctx, namespace, name)
-			if e == nil && newest.Revision == item.Revision {
-				return r.status(err, verb, name)
-			}
-			if e != nil && !apierrors.IsNotFound(e) {
-				return e
-			}
-			item, sure = newest, true
 		}
+		newest, e := r.newest(ctx, old, name, err, sure)
+		if e != nil {
+			return e
+		}
+		if newest == old {
+			return r.status(err, verb, name)
+		}
+		old = newest
 	}
+}
+
+// newest is the item with which to try again after an error: the one that a
+// conflict has found, or that the store has if that was not sure. It is old if
+// there is no reason to try again.
+func (r *Registry) newest(ctx context.Context, old *cache.Item, name string, failed error, sure bool) (*cache.Item, error) {
+	var conflict *storage.Conflict
+	switch {
+	case errors.As(failed, &conflict) && conflict.Current == nil:
+		return nil, nil
+	case errors.As(failed, &conflict):
+		return r.item(*conflict.Current)
+	case sure:
+		return old, nil
+	}
+	item, err := r.read(ctx, old.Object.GetNamespace(), name)
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, nil
+	case err == nil && item.Revision == old.Revision:
+		return old, nil
+	}
+	return item, err
 }
 
 func (r *Registry) createByUpdate(ctx context.Context, namespace, name string, w Write, change Change) (*cache.Item, error) {
@@ -108,7 +120,16 @@ func (r *Registry) createByUpdate(ctx context.Context, namespace, name string, w
 	if w.UID != "" {
 		return nil, apierrors.NewConflict(r.Row.GroupResource(), name, otherUID(w.UID, ""))
 	}
-	return r.create(ctx, namespace, obj, w)
+	item, err := r.create(ctx, namespace, obj, w)
+	if !apierrors.IsAlreadyExists(err) {
+		return item, err
+	}
+	// Somebody was faster, so it is an update after all.
+	record, err := r.Store.Get(ctx, r.key(namespace, name))
+	if err != nil {
+		return nil, err
+	}
+	return nil, &storage.Conflict{Current: &record}
 }
 
 func otherUID(wanted, found types.UID) error {
