@@ -185,8 +185,8 @@ func (r *Registry) admit(ctx context.Context, o resource.Operation, obj, old res
 	return nil
 }
 
-// spec returns the spec of objects that have a spec and a status. Of those the
-// server counts the generations.
+// spec returns the spec of objects that have a spec and a status. The generations of
+// one whose row began to count them, at 1, are counted by the server from then on.
 func spec(obj resource.Object) (any, bool) {
 	v := reflect.ValueOf(obj).Elem()
 	s := v.FieldByName("Spec")

@@ -84,7 +84,7 @@ type Strategy struct {
 
 	// PrepareForCreate and PrepareForUpdate take out what a client may not set
 	// there (the status, mostly) and set what the server sets itself. Generation
-	// is counted by the server whenever spec changes.
+	// is counted by the server whenever spec changes, if the row has begun it at 1.
 	PrepareForCreate func(ctx context.Context, obj Object)
 	PrepareForUpdate func(ctx context.Context, obj, old Object)
 
