@@ -2,8 +2,10 @@ package wire_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"io"
 	"strings"
+	"sync"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -82,6 +84,41 @@ func TestAListIsReadBack(t *testing.T) {
 				t.Errorf("%d items as %s: got %s %+v", n, m, kind, got)
 			}
 		}
+	}
+}
+
+// A counted object tells how often it was encoded.
+type counted struct {
+	*corev1.Pod
+	json, proto *int
+}
+
+func (c counted) MarshalJSON() ([]byte, error) { *c.json++; return json.Marshal(c.Pod) }
+func (c counted) Marshal() ([]byte, error)     { *c.proto++; return c.Pod.Marshal() }
+
+func TestAnObjectIsEncodedOnceForAll(t *testing.T) {
+	var asJSON, asProto int
+	body := &wire.Body{Object: counted{pod("p"), &asJSON, &asProto}}
+	var wait sync.WaitGroup
+	for range 20 {
+		for _, m := range medias {
+			wait.Go(func() {
+				if _, err := body.Encode(m, podKind); err != nil {
+					t.Error(err)
+				}
+				if _, err := body.Event(m, "ADDED", podKind); err != nil {
+					t.Error(err)
+				}
+				list := wire.List{GroupVersionKind: corev1.SchemeGroupVersion.WithKind("PodList"), Items: []*wire.Body{body}}
+				if _, err := list.Parts(m); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+	wait.Wait()
+	if asJSON != 1 || asProto != 1 {
+		t.Errorf("encoded %d times as JSON and %d times as protobuf, want once each", asJSON, asProto)
 	}
 }
 
