@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 
 	"github.com/k8s-groundup/groundup/steps/01-kubelet/config"
 	"github.com/k8s-groundup/groundup/steps/01-kubelet/criconfig"
@@ -43,37 +44,49 @@ func TLS(conf *config.Configuration, flags config.Flags, node criconfig.Node) (*
 func Run(ctx context.Context, conf *config.Configuration, api *server.Server, healthy func() error, events func() []event.Event) error {
 	group, ctx := errgroup.WithContext(ctx)
 	if *conf.EnableServer {
-		l, err := listen(conf.Address, conf.Port)
+		l, err := listen(ctx, conf.Address, conf.Port)
 		if err != nil {
 			return err
 		}
-		readOnly, err := optional(conf.Address, conf.ReadOnlyPort)
+		readOnly, err := optional(ctx, conf.Address, conf.ReadOnlyPort)
 		if err != nil {
 			return errors.Join(err, l.Close())
 		}
 		group.Go(func() error { return api.Run(ctx, l, readOnly) })
 	}
-	health, err := optional(conf.HealthzBindAddress, *conf.HealthzPort)
+	health, err := optional(ctx, conf.HealthzBindAddress, *conf.HealthzPort)
 	if err == nil && health != nil {
 		group.Go(func() error { return serveHealth(ctx, health, healthy, events) })
 	}
 	return errors.Join(err, group.Wait())
 }
 
-func listen(address string, port int32) (net.Listener, error) {
-	l, err := net.Listen("tcp", net.JoinHostPort(address, strconv.Itoa(int(port))))
-	if err != nil {
-		return nil, fmt.Errorf("serve the kubelet API: %w", err)
+// settle is how long a port may still be taken: a kubelet that was killed while it
+// started another program has left its sockets to that one's beginnings.
+const settle = 3 * time.Second
+
+func listen(ctx context.Context, address string, port int32) (net.Listener, error) {
+	for end := time.Now().Add(settle); ; {
+		l, err := net.Listen("tcp", net.JoinHostPort(address, strconv.Itoa(int(port))))
+		if err == nil {
+			return l, nil
+		}
+		if !errors.Is(err, unix.EADDRINUSE) || time.Now().After(end) || ctx.Err() != nil {
+			return nil, fmt.Errorf("serve the kubelet API: %w", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(20 * time.Millisecond):
+		}
 	}
-	return l, nil
 }
 
 // optional is listen for a port that may be 0: nothing then.
-func optional(address string, port int32) (net.Listener, error) {
+func optional(ctx context.Context, address string, port int32) (net.Listener, error) {
 	if port == 0 {
 		return nil, nil
 	}
-	return listen(address, port)
+	return listen(ctx, address, port)
 }
 
 func serveHealth(ctx context.Context, l net.Listener, healthy func() error, events func() []event.Event) error {
