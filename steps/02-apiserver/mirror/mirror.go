@@ -45,7 +45,7 @@ type Config struct {
 	// Made is told of each static pod whose mirror is new.
 	Made func(static types.UID)
 
-	Every time.Duration // between two tries that nothing has asked for; 0 means 5 s
+	Every time.Duration // between two tries that nothing has asked for; 0 means 1 s
 	Log   *slog.Logger
 }
 
@@ -62,7 +62,7 @@ type Mirror struct {
 // New returns a Mirror of the sources that it is asked to [Mirror.Watch].
 func New(conf Config) *Mirror {
 	if conf.Every == 0 {
-		conf.Every = 5 * time.Second
+		conf.Every = time.Second
 	}
 	return &Mirror{conf: conf, dirty: make(chan struct{}, 1), static: map[string][]*corev1.Pod{}}
 }

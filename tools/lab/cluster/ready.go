@@ -30,6 +30,9 @@ func (c *Cluster) waitReady(ctx context.Context, spec Spec, node Node, info step
 		if err != nil {
 			return err
 		}
+		if len(b) == 0 {
+			continue // not of this node
+		}
 		u, err := url.Parse(string(b))
 		if err != nil {
 			return err

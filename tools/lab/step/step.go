@@ -39,7 +39,8 @@ type Step struct {
 	// step before it.
 	FailsBefore string `json:"failsBefore"`
 	// Ready are URLs, templates over [Node], that answer when the node serves:
-	// https (with the cluster's certificates) or unix. They are asked in this order.
+	// https (with the cluster's certificates) or unix. They are asked in this order;
+	// one that is empty is not of that node.
 	Ready []string `json:"ready"`
 	// Images are imported into every node, by their names in tools/images.
 	Images []string `json:"images"`
