@@ -16,7 +16,7 @@ things() {
 	find /sys/fs/cgroup -type d \( -path '*kubepods*' -o -path '*groundup*' \) ! -path '*groundup-agent*'
 	nft list tables
 	sed 's/^/ip_forward /' /proc/sys/net/ipv4/ip_forward
-	ls -d /opt/groundup /etc/kubernetes /etc/groundup /var/lib/kubelet /var/lib/groundup /run/groundup* /var/log/*.log \
+	ls -d /opt/groundup /etc/kubernetes /etc/groundup /var/lib/kubelet /var/lib/etcd /var/lib/groundup /run/groundup* /var/log/*.log \
 		/var/log/pods /var/log/containers /etc/systemd/system/*.service /etc/systemd/system/*.wants/* 2>/dev/null || :
 }
 

@@ -24,7 +24,7 @@ func (c *Cluster) Down() error {
 	if err != nil {
 		return err
 	}
-	for _, name := range []string{"bin", "images", "pki", "nodes", "cluster.json"} {
+	for _, name := range []string{"bin", "images", "pki", "nodes", "admin.conf", "cluster.json"} {
 		if err := os.RemoveAll(c.path(name)); err != nil {
 			return err
 		}

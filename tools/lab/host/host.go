@@ -29,7 +29,7 @@ const Programs = "/opt/groundup"
 
 // claims are the paths that a node uses and that are its own.
 var claims = []string{
-	Programs, "/etc/kubernetes", "/etc/groundup", "/var/lib/kubelet", "/var/lib/groundup/runtime",
+	Programs, "/etc/kubernetes", "/etc/groundup", "/var/lib/kubelet", "/var/lib/etcd", "/var/lib/groundup/runtime",
 	"/var/log/pods", "/var/log/containers", "/run/groundup", filepath.Dir(initd.StatusFile),
 }
 
