@@ -14,20 +14,39 @@ import (
 	"github.com/k8s-groundup/groundup/steps/00-container/state"
 )
 
+// A child that a manager had just forked when it was killed has the manager's
+// locks until its execve. So a lock that is taken is tried again for some time.
+const (
+	forked  = time.Second
+	between = 10 * time.Millisecond
+)
+
 // recover looks at every pod as a predecessor has left it. A pod that another
-// process is changing right now is that one's business.
+// process goes on changing is that one's business.
 func (s *Service) recover(ctx context.Context) error {
 	ids, err := names(filepath.Join(s.dirs.Root, "pods"))
 	if err != nil {
 		return err
 	}
-	for _, id := range ids {
-		if err := s.recoverPod(ctx, id); err != nil {
-			// One bad pod must not keep the others from being served.
-			s.log.Error("recover", "sandbox", id, "err", err)
-		}
+	ids = s.recoverPods(ctx, ids)
+	for end := time.Now().Add(forked); len(ids) > 0 && time.Now().Before(end); <-time.After(between) {
+		ids = s.recoverPods(ctx, ids)
 	}
 	return s.removeStaleLocks()
+}
+
+// recoverPods returns the pods whose locks are taken.
+func (s *Service) recoverPods(ctx context.Context, ids []string) (taken []string) {
+	for _, id := range ids {
+		free, err := s.recoverPod(ctx, id)
+		if err != nil {
+			// One bad pod must not keep the others from being served.
+			s.log.Error("recover", "sandbox", id, "err", err)
+		} else if !free {
+			taken = append(taken, id)
+		}
+	}
+	return taken
 }
 
 // Reset removes every pod, and the cgroup above those that named none.
@@ -70,12 +89,18 @@ func (s *Service) removeStaleLocks() error {
 	return nil
 }
 
-func (s *Service) recoverPod(ctx context.Context, id string) error {
+// recoverPod does nothing if the pod's lock is not free.
+func (s *Service) recoverPod(ctx context.Context, id string) (free bool, err error) {
 	unlock, err := state.TryLock(s.lockFile(id))
 	if err != nil || unlock == nil {
-		return err
+		return false, err
 	}
 	defer unlock()
+	return true, s.settle(ctx, id)
+}
+
+// settle ends what was half done of a pod, and finds its shim.
+func (s *Service) settle(ctx context.Context, id string) error {
 	sb, err := s.records.sandboxes.Read(s.sandboxFile(id))
 	if err != nil || sb.Stage == creating || sb.Stage == failed {
 		s.log.Info("removing a sandbox that was only half made", "sandbox", id)

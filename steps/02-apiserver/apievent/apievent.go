@@ -11,6 +11,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes/scheme"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/tools/record"
@@ -22,26 +23,27 @@ import (
 // A Recorder sends events. Make it with [New].
 type Recorder struct {
 	node        string
-	events      typedcorev1.EventsGetter
 	broadcaster record.EventBroadcaster
+	sink        watch.Interface
 	recorder    record.EventRecorder
 }
 
 var _ event.Recorder = (*Recorder)(nil)
 
-// New returns a recorder whose events are the kubelet's of this node. It keeps some
-// of them until it runs.
+// New returns a recorder whose events are the kubelet's of this node. It sends them
+// from now on, so that those of the start are not lost; Run has to be called, and
+// ends that.
 func New(events typedcorev1.EventsGetter, node string) *Recorder {
 	b := record.NewBroadcaster()
-	return &Recorder{node: node, events: events, broadcaster: b,
+	return &Recorder{node: node, broadcaster: b,
+		sink:     b.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: events.Events("")}),
 		recorder: b.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "kubelet", Host: node})}
 }
 
-// Run sends events until ctx is done.
+// Run sends events until ctx is done. It can be called once.
 func (r *Recorder) Run(ctx context.Context) error {
-	sink := r.broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: r.events.Events("")})
 	<-ctx.Done()
-	sink.Stop()
+	r.sink.Stop()
 	r.broadcaster.Shutdown()
 	return nil
 }
