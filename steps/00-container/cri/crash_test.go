@@ -17,6 +17,7 @@ import (
 
 	"github.com/k8s-groundup/groundup/steps/00-container/cri"
 	"github.com/k8s-groundup/groundup/steps/00-container/internal/runtimetest"
+	"github.com/k8s-groundup/groundup/steps/00-container/shim"
 )
 
 // managerEnv turns the test binary into a manager that runs pods until it is
@@ -293,5 +294,38 @@ func TestShimAndPauseKilled(t *testing.T) {
 	defer again.Close()
 	if st := runtimetest.Wait(t, again, id); st.ExitCode != 255 || st.Reason != "Unknown" {
 		t.Errorf("got %d %s, want 255 Unknown", st.ExitCode, st.Reason)
+	}
+}
+
+// A manager is killed when it has asked for a start. The next one must not find
+// the container as if nobody had: a kubelet would make and start another.
+func TestAStartThatIsUnderWayIsSeen(t *testing.T) {
+	conf := runtimetest.Config(t)
+	s := runtimetest.Open(t, conf)
+	pod := runtimetest.RunPod(t, s)
+	for i := range 5 {
+		id := pod.Create(fmt.Sprint("c", i), nil)
+		run := filepath.Join(conf.State, "pods", pod.ID)
+		started := make(chan error, 1)
+		go func() {
+			_, err := shim.New(run).StartContainer(t.Context(), id)
+			started <- err
+		}()
+		runtimetest.Eventually(t, "the start has begun", func() bool {
+			_, err := os.Stat(filepath.Join(run, "containers", id, "rootfs"))
+			return err == nil
+		})
+		next, err := cri.Open(conf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		st, err := next.ContainerStatus(t.Context(), &runtimeapi.ContainerStatusRequest{ContainerId: id})
+		if err != nil || st.GetStatus().GetState() == runtimeapi.ContainerState_CONTAINER_CREATED {
+			t.Errorf("got state %s, %v, want a container that runs", st.GetStatus().GetState(), err)
+		}
+		next.Close()
+		if err := <-started; err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -113,7 +113,13 @@ func (s *Service) settle(ctx context.Context, id string) error {
 	if err := s.discardHalfContainers(id); err != nil {
 		return err
 	}
-	if _, err := s.shim(ctx, id); err != nil {
+	client, err := s.shim(ctx, id)
+	if err != nil {
+		return err
+	}
+	// What a predecessor has asked for is begun: whoever finds the container as it
+	// was before would start it a second time.
+	if err := client.Settled(ctx); err != nil && !errors.Is(err, shim.ErrGone) {
 		return err
 	}
 	return s.settleLost(sb)

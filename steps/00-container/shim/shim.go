@@ -201,6 +201,13 @@ func (c *Client) call(ctx context.Context, req Request) (Reply, error) {
 	return r, err
 }
 
+// Settled waits until what others have asked the shim to start has been started,
+// or has failed to: a manager that was killed may have asked a moment ago.
+func (c *Client) Settled(ctx context.Context) error {
+	_, err := c.call(ctx, Request{Op: OpSettled})
+	return err
+}
+
 // Listening reports whether there is a shim at the pod's socket.
 func (c *Client) Listening() bool {
 	conn, err := c.dial()

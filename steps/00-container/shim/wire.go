@@ -24,6 +24,7 @@ type Op string
 // more where it says so.
 const (
 	OpReady      Op = "ready"       // reply when the pod's namespaces are there
+	OpSettled    Op = "settled"     // reply when no start or exec is under way that was asked for before
 	OpStart      Op = "start"       // run the container whose bundle is on disk
 	OpExec       Op = "exec"        // run Process with the request's files; a second reply has its exit. Closing the connection kills it
 	OpSignal     Op = "signal"      // send Signal to the container's first process

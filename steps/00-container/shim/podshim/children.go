@@ -44,6 +44,12 @@ func (c *children) starts(f func() (pid int, err error)) error {
 	return nil
 }
 
+// settled returns when no call of starts is under way that began before.
+func (c *children) settled() {
+	c.starting.Lock()
+	defer c.starting.Unlock() // to have waited is all
+}
+
 // ended forgets a process that was waited for.
 func (c *children) ended(pid int) {
 	c.mu.Lock()

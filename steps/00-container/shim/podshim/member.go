@@ -32,12 +32,13 @@ type member struct {
 	pid    int
 	done   chan struct{} // closed when exit is there
 
-	mu     sync.Mutex // guards the fields below
-	c      *container.Container
-	ends   *ends // nil until it has been started
-	copier *logcopy.Copier
-	taps   []*logcopy.Tap // from before the start
-	exit   *state.Exit
+	mu      sync.Mutex // guards the fields below
+	claimed bool       // somebody starts it, or has
+	c       *container.Container
+	ends    *ends // nil until it has been started
+	copier  *logcopy.Copier
+	taps    []*logcopy.Tap // from before the start
+	exit    *state.Exit
 }
 
 // member returns the entry of a container, and makes it if there is none.
@@ -56,7 +57,7 @@ func (s *Server) member(id string) *member {
 // reason is in its exit file.
 func (s *Server) start(c shim.Conn, id string) error {
 	k := s.member(id)
-	if k.isStarted() {
+	if !k.claim() {
 		return fmt.Errorf("container %s has been started already", id)
 	}
 	if err := s.kids.starts(k.start); err != nil {
@@ -252,6 +253,17 @@ func (k *member) finish(exit state.Exit) {
 
 func (k *member) path(name string) string {
 	return filepath.Join(k.s.pod.Dirs.Container(k.s.pod.ID, k.id), name)
+}
+
+// claim makes the caller the one who starts the container. It can be had once.
+func (k *member) claim() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.claimed || k.pid != 0 || k.exit != nil {
+		return false
+	}
+	k.claimed = true
+	return true
 }
 
 func (k *member) isStarted() bool {

@@ -121,6 +121,9 @@ func (s *Server) do(c shim.Conn, req shim.Request, files []*os.File) error {
 	switch req.Op {
 	case shim.OpReady:
 		return c.Send(shim.Reply{})
+	case shim.OpSettled:
+		s.kids.settled()
+		return c.Send(shim.Reply{})
 	case shim.OpShutdown:
 		return s.shutdown(c)
 	case shim.OpWatch:
