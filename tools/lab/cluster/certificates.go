@@ -77,7 +77,8 @@ func (c *Cluster) credentialDirs() []string {
 	return dirs
 }
 
-// fingerprint tells one set of a node's credentials from another.
+// fingerprint tells one set of a node's credentials from another. The authority's
+// certificate is not among them: it is a file like any other.
 func (c *Cluster) fingerprint(n int) (string, error) {
 	sum := sha256.New()
 	etc := c.nodePath(n, "root", "etc/kubernetes")
@@ -87,6 +88,9 @@ func (c *Cluster) fingerprint(n int) (string, error) {
 			return "", err
 		}
 		for _, file := range files {
+			if filepath.Base(file) == "ca.crt" {
+				continue
+			}
 			content, err := os.ReadFile(file)
 			if err != nil {
 				return "", err
