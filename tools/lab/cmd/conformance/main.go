@@ -32,7 +32,7 @@ func run(ctx context.Context) (err error) {
 	flag.StringVar(&s.Binary, "suite", "bin/upstream/e2e.test", "upstream's test `binary` (make upstream)")
 	flag.StringVar(&s.Kubeconfig, "kubeconfig", os.Getenv("KUBECONFIG"), "`file` of the cluster's administrator")
 	flag.StringVar(&s.Kubectl, "kubectl", "bin/kubectl", "kubectl `binary`")
-	flag.StringVar(&s.Logs, "logs", "bin/conformance", "`folder` for what each spec said")
+	flag.StringVar(&s.Logs, "logs", "bin/conformance-logs", "`folder` for what each spec said")
 	flag.IntVar(&s.Parallel, "parallel", 6, "how `many` specs at once")
 	flag.DurationVar(&s.Limit, "limit", 10*time.Minute, "after this `time` a spec that hangs is killed")
 	bind := flag.Bool("bind", false, "bind pods that wait for a node to the first one: there is no scheduler yet")
