@@ -132,6 +132,13 @@ func Containers(ctx context.Context, repo string, runs int) (rows []Row, err err
 	defer func() {
 		err = errors.Join(err, box.RemoveCgroups("groundup-bench/pods", time.Now().Add(10*time.Second)))
 	}()
+	// Runc has no layers: it gets a copy, with the mount points that the image brings.
+	rootfs := filepath.Join(dir, "rootfs")
+	for _, layer := range layers {
+		if err := os.CopyFS(rootfs, os.DirFS(layer)); err != nil {
+			return nil, err
+		}
+	}
 	argv := []string{"/pause"}
 	us, err := newOurs(ctx, service, dir, images[0].Tags[0], argv, max(widths[0], widths[1]))
 	defer func() { err = errors.Join(err, us.Close(context.WithoutCancel(ctx))) }()
@@ -139,12 +146,12 @@ func Containers(ctx context.Context, repo string, runs int) (rows []Row, err err
 		return nil, err
 	}
 	// One peer makes namespaces, as runc run does; one joins those of a pod.
-	makes, err := newRunc(filepath.Join(memory, "makes"), layers[0], argv, false)
+	makes, err := newRunc(filepath.Join(memory, "makes"), rootfs, argv, false)
 	if err != nil {
 		return nil, err
 	}
 	defer makes.Close()
-	joins, err := newRunc(filepath.Join(memory, "joins"), layers[0], argv, true)
+	joins, err := newRunc(filepath.Join(memory, "joins"), rootfs, argv, true)
 	if err != nil {
 		return nil, err
 	}
