@@ -9,6 +9,7 @@ needs=(
   "/usr/include/stdio.h libc6-dev   to link it"
   "pkg-config     pkg-config        to find libseccomp"
   "/usr/include/seccomp.h libseccomp-dev  the seccomp profile of containers"
+  "dbus-daemon    dbus-daemon       the test of a node that shuts down"
 )
 if [ "${1:-}" = bench ]; then
   needs+=("runc           runc              the peer that we measure against")
