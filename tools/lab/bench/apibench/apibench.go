@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/k8s-groundup/groundup/tools/lab/bench"
 )
@@ -22,24 +23,33 @@ type Config struct {
 	Runs     int    // how often each is started and measured
 	Pods     int    // of the list that is measured; 10,000 in the issue of figures
 	Watchers int    // of the largest crowd; 1,000
+
+	// Parts are what is measured, by name: memory, create, crowd, list, watch. None
+	// is all.
+	Parts []string
+}
+
+func (c *Config) measures(part string) bool {
+	return part == "" || len(c.Parts) == 0 || slices.Contains(c.Parts, part)
 }
 
 // The bounds are on ours divided by theirs.
 var figures = []struct {
+	part       string // empty for what every run measures
 	what, unit string
 	bound      float64
 	of         func(*sample) float64
 }{
-	{"start → ready, fresh data", "ms", 0.1, func(s *sample) float64 { return s.ready }},
-	{"resident memory, idle, with etcd", "MiB", 0.4, func(s *sample) float64 { return s.idle }},
-	{"create a pod, one after the other, p50", "ms", 0.5, func(s *sample) float64 { return s.create }},
-	{"1,000 pods by 16 clients", "ms", 0.5, func(s *sample) float64 { return s.crowd }},
-	{"processor time of that", "ms", 0, func(s *sample) float64 { return s.crowdCPU }},
-	{"list of many pods, JSON", "ms", 0.8, func(s *sample) float64 { return s.listJSON }},
-	{"list of many pods, protobuf", "ms", 0.8, func(s *sample) float64 { return s.listProtobuf }},
-	{"write → seen by 1 watcher, p50", "ms", 0.5, func(s *sample) float64 { return s.watchOne }},
-	{"write → seen by many watchers, p50", "ms", 0.5, func(s *sample) float64 { return s.watchMany }},
-	{"resident memory, with the pods and watchers", "MiB", 0, func(s *sample) float64 { return s.full }},
+	{"", "start → ready, fresh data", "ms", 0.1, func(s *sample) float64 { return s.ready }},
+	{"memory", "resident memory, idle, with etcd", "MiB", 0.4, func(s *sample) float64 { return s.idle }},
+	{"create", "create a pod, one after the other, p50", "ms", 0.5, func(s *sample) float64 { return s.create }},
+	{"crowd", "1,000 pods by 16 clients", "ms", 0.5, func(s *sample) float64 { return s.crowd }},
+	{"crowd", "processor time of that", "ms", 0, func(s *sample) float64 { return s.crowdCPU }},
+	{"list", "list of many pods, JSON", "ms", 0.8, func(s *sample) float64 { return s.listJSON }},
+	{"list", "list of many pods, protobuf", "ms", 0.8, func(s *sample) float64 { return s.listProtobuf }},
+	{"watch", "write → seen by 1 watcher, p50", "ms", 0.5, func(s *sample) float64 { return s.watchOne }},
+	{"watch", "write → seen by many watchers, p50", "ms", 0.5, func(s *sample) float64 { return s.watchMany }},
+	{"watch", "resident memory, with the pods and watchers", "MiB", 0, func(s *sample) float64 { return s.full }},
 }
 
 // A sample is what one start of one server measured.
@@ -74,6 +84,9 @@ func Run(ctx context.Context, c Config) ([]bench.Row, error) {
 	}
 	var rows []bench.Row
 	for _, f := range figures {
+		if !c.measures(f.part) {
+			continue
+		}
 		rows = append(rows, bench.Summarize(f.what, f.unit, each(ours, f.of)).Against("upstream", each(theirs, f.of), f.bound))
 	}
 	return rows, nil
@@ -98,9 +111,15 @@ func measure(ctx context.Context, c Config, dir string, start func(context.Conte
 	if err != nil {
 		return nil, err
 	}
-	for _, part := range []func(context.Context, Config, *server, *sample) error{l.memory, l.createOneByOne, l.createCrowd, l.list, l.watch} {
-		if err := part(ctx, c, srv, s); err != nil {
-			return nil, err
+	for _, part := range []struct {
+		name string
+		run  func(context.Context, Config, *server, *sample) error
+	}{{"memory", l.memory}, {"create", l.createOneByOne}, {"crowd", l.createCrowd}, {"list", l.list}, {"watch", l.watch}} {
+		if !c.measures(part.name) {
+			continue
+		}
+		if err := part.run(ctx, c, srv, s); err != nil {
+			return nil, fmt.Errorf("%s: %w", part.name, err)
 		}
 	}
 	return s, nil

@@ -100,7 +100,7 @@ func (l *load) createOneByOne(ctx context.Context, _ Config, _ *server, to *samp
 	return nil
 }
 
-func (l *load) createCrowd(ctx context.Context, c Config, s *server, to *sample) error {
+func (l *load) createCrowd(ctx context.Context, _ Config, s *server, to *sample) error {
 	before, err := s.cpu()
 	if err != nil {
 		return err
@@ -112,10 +112,7 @@ func (l *load) createCrowd(ctx context.Context, c Config, s *server, to *sample)
 	to.crowd = milliseconds(time.Since(begin))
 	after, err := s.cpu()
 	to.crowdCPU = milliseconds(after - before)
-	if err != nil {
-		return err
-	}
-	return createMany(ctx, s, "more", max(0, c.Pods-crowdPods-oneByOne))
+	return err
 }
 
 func createMany(ctx context.Context, s *server, prefix string, n int) error {
@@ -138,6 +135,18 @@ const listings = 5
 
 // list measures until the last byte is here; decoding is the client's.
 func (l *load) list(ctx context.Context, c Config, s *server, to *sample) error {
+	more := c.Pods
+	for _, already := range []struct {
+		part string
+		pods int
+	}{{"create", oneByOne}, {"crowd", crowdPods}} {
+		if c.measures(already.part) {
+			more -= already.pods
+		}
+	}
+	if err := createMany(ctx, s, "more", more); err != nil {
+		return err
+	}
 	for media, figure := range map[string]*float64{runtime.ContentTypeJSON: &to.listJSON, protobuf: &to.listProtobuf} {
 		api, err := connect(s.config, media)
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strings"
 
 	"github.com/k8s-groundup/groundup/tools/lab/bench"
 	"github.com/k8s-groundup/groundup/tools/lab/bench/apibench"
@@ -24,12 +25,13 @@ func main() {
 	runs := flag.Int("runs", 5, "how `often` each is measured")
 	containers := flag.Bool("containers", false, "measure only containers")
 	api := flag.Bool("apiserver", false, "measure only the API server, beside upstream's (`make upstream` first)")
+	parts := flag.String("parts", "", "`parts` of the API server's figures: memory,create,crowd,list,watch (all without)")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
 	defer stop()
 	var err error
 	if *api {
-		err = apiServer(ctx, *repo, *out, *runs)
+		err = apiServer(ctx, *repo, *out, *runs, strings.FieldsFunc(*parts, func(r rune) bool { return r == ',' }))
 	} else {
 		err = run(ctx, *repo, *out, *runs, *containers)
 	}
@@ -66,7 +68,7 @@ func run(ctx context.Context, repo, out string, runs int, onlyContainers bool) e
 }
 
 // apiServer needs neither root nor a namespace: all is on loopback.
-func apiServer(ctx context.Context, repo, out string, runs int) error {
+func apiServer(ctx context.Context, repo, out string, runs int, parts []string) error {
 	binary := filepath.Join(repo, "bin", "bench", "kube-apiserver")
 	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", binary, "./steps/02-apiserver/cmd/kube-apiserver")
 	build.Dir, build.Env = repo, append(os.Environ(), "CGO_ENABLED=0")
@@ -74,7 +76,7 @@ func apiServer(ctx context.Context, repo, out string, runs int) error {
 		return fmt.Errorf("%v: %w\n%s", build.Args, err, said)
 	}
 	report := bench.NewReport()
-	rows, err := apibench.Run(ctx, apibench.Config{Ours: binary, Upstream: filepath.Join(repo, "bin/upstream"), Runs: runs, Pods: 10000, Watchers: 1000})
+	rows, err := apibench.Run(ctx, apibench.Config{Ours: binary, Upstream: filepath.Join(repo, "bin/upstream"), Runs: runs, Pods: 10000, Watchers: 1000, Parts: parts})
 	if err != nil {
 		return err
 	}
