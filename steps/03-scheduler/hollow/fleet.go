@@ -1,0 +1,219 @@
+package hollow
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	corelisters "k8s.io/client-go/listers/core/v1"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/clock"
+	"k8s.io/utils/ptr"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// A Fleet keeps a cluster's hollow nodes: exactly as many as it is told, whatever
+// an earlier fleet has left.
+type Fleet struct {
+	Client kubernetes.Interface
+	Nodes  int
+	Model  Model
+	Clock  clock.WithTicker
+	Log    *slog.Logger
+}
+
+// workers is how many requests are under way at once.
+const workers = 16
+
+// Run makes the nodes and is their kubelets until ctx is done. The nodes stay
+// when it returns, as real ones do when their kubelet is stopped: a Fleet of 0
+// takes them away. An error means that they could not be made.
+func (f *Fleet) Run(ctx context.Context) error {
+	if err := f.settle(ctx); err != nil {
+		return err
+	}
+	f.Log.Info("the nodes are there", "nodes", f.Nodes)
+	ctx, stop := context.WithCancel(ctx)
+	var parts sync.WaitGroup
+	parts.Go(func() { f.renew(ctx) })
+	f.runPods(ctx)
+	stop()
+	parts.Wait()
+	return nil
+}
+
+// settle makes the nodes that are missing, and removes those beyond the last.
+func (f *Fleet) settle(ctx context.Context) error {
+	have, err := f.Client.CoreV1().Nodes().List(ctx, metav1.ListOptions{LabelSelector: Label})
+	if err != nil {
+		return fmt.Errorf("list hollow nodes: %w", err)
+	}
+	there := map[string]bool{}
+	for _, n := range have.Items {
+		there[n.Name] = true
+	}
+	all, within := errgroup.WithContext(ctx)
+	all.SetLimit(workers)
+	for i := range f.Nodes {
+		if name := nodeName(i + 1); there[name] {
+			delete(there, name)
+		} else {
+			all.Go(func() error { return f.register(within, i+1) })
+		}
+	}
+	for name := range there {
+		all.Go(func() error { return f.remove(within, name) })
+	}
+	return all.Wait()
+}
+
+func (f *Fleet) register(ctx context.Context, i int) error {
+	if _, err := f.Client.CoreV1().Nodes().Create(ctx, f.Model.node(i, f.Clock.Now()), metav1.CreateOptions{}); err != nil {
+		return fmt.Errorf("register %s: %w", nodeName(i), err)
+	}
+	return nil
+}
+
+// remove deletes a node and its Lease. Its pods end when they are seen.
+func (f *Fleet) remove(ctx context.Context, name string) error {
+	err := f.Client.CoreV1().Nodes().Delete(ctx, name, metav1.DeleteOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("remove %s: %w", name, err)
+	}
+	err = f.Client.CoordinationV1().Leases(corev1.NamespaceNodeLease).Delete(ctx, name, metav1.DeleteOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("remove the Lease of %s: %w", name, err)
+	}
+	return nil
+}
+
+// renew renews all Leases, a slice of them at a time, until ctx is done.
+func (f *Fleet) renew(ctx context.Context) {
+	if f.Nodes == 0 {
+		return
+	}
+	every := renewEvery(f.Nodes)
+	slot := f.Clock.NewTicker(every / time.Duration(f.Nodes))
+	defer slot.Stop()
+	for i := 0; ; i = (i + 1) % f.Nodes {
+		if err := f.renewOne(ctx, nodeName(i+1), every); err != nil && ctx.Err() == nil {
+			f.Log.Warn("renew a Lease", "node", nodeName(i+1), "err", err)
+		}
+		select {
+		case <-slot.C():
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (f *Fleet) renewOne(ctx context.Context, name string, every time.Duration) error {
+	leases := f.Client.CoordinationV1().Leases(corev1.NamespaceNodeLease)
+	l := lease(name, every, f.Clock.Now())
+	patch, err := json.Marshal(map[string]any{"spec": l.Spec})
+	if err != nil {
+		return err
+	}
+	_, err = leases.Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{})
+	if apierrors.IsNotFound(err) {
+		_, err = leases.Create(ctx, l, metav1.CreateOptions{})
+	}
+	return err
+}
+
+// runPods does for every pod on the fleet's nodes what its kubelet would have
+// said that it has done.
+func (f *Fleet) runPods(ctx context.Context) {
+	bound := informers.WithTweakListOptions(func(o *metav1.ListOptions) {
+		o.FieldSelector = fields.OneTermNotEqualSelector("spec.nodeName", "").String()
+	})
+	factory := informers.NewSharedInformerFactoryWithOptions(f.Client, 0, bound)
+	pods := factory.Core().V1().Pods()
+	queue := workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[types.NamespacedName]())
+	enqueue := func(obj any) {
+		if pod, ok := obj.(*corev1.Pod); ok && decide(pod, f.Nodes) != nothing {
+			queue.Add(types.NamespacedName{Namespace: pod.Namespace, Name: pod.Name})
+		}
+	}
+	// A handler of deletions is not needed: what is gone needs nothing.
+	if _, err := pods.Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc: enqueue, UpdateFunc: func(_, now any) { enqueue(now) },
+	}); err != nil {
+		f.Log.Error("watch pods", "err", err)
+		return
+	}
+	factory.Start(ctx.Done())
+	var working sync.WaitGroup
+	for range workers {
+		working.Go(func() {
+			for f.next(ctx, queue, pods.Lister()) {
+			}
+		})
+	}
+	<-ctx.Done()
+	queue.ShutDown()
+	working.Wait()
+	factory.Shutdown()
+}
+
+func (f *Fleet) next(ctx context.Context, queue workqueue.TypedRateLimitingInterface[types.NamespacedName], pods corelisters.PodLister) bool {
+	key, quit := queue.Get()
+	if quit {
+		return false
+	}
+	defer queue.Done(key)
+	err := f.sync(ctx, key, pods)
+	if err != nil && ctx.Err() == nil {
+		f.Log.Warn("pod", "pod", key, "err", err)
+		queue.AddRateLimited(key)
+		return true
+	}
+	queue.Forget(key)
+	return true
+}
+
+func (f *Fleet) sync(ctx context.Context, key types.NamespacedName, pods corelisters.PodLister) error {
+	pod, err := pods.Pods(key.Namespace).Get(key.Name)
+	if apierrors.IsNotFound(err) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	switch decide(pod, f.Nodes) {
+	case run:
+		err = f.say(ctx, pod)
+	case end:
+		err = f.Client.CoreV1().Pods(pod.Namespace).Delete(ctx, pod.Name, metav1.DeleteOptions{
+			GracePeriodSeconds: ptr.To(int64(0)), Preconditions: metav1.NewUIDPreconditions(string(pod.UID)),
+		})
+	}
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) { // it is another pod by now, or none
+		return nil
+	}
+	return err
+}
+
+// say patches the status: the scheduler's condition stays.
+func (f *Fleet) say(ctx context.Context, pod *corev1.Pod) error {
+	patch, err := json.Marshal(map[string]any{
+		"metadata": map[string]any{"uid": pod.UID},
+		"status":   running(pod, f.Clock.Now()),
+	})
+	if err != nil {
+		return err
+	}
+	_, err = f.Client.CoreV1().Pods(pod.Namespace).Patch(ctx, pod.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status")
+	return err
+}

@@ -1,0 +1,133 @@
+package hollow
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/utils/clock"
+)
+
+func TestDecide(t *testing.T) {
+	now := metav1.Now()
+	for _, tt := range []struct {
+		name    string
+		node    string
+		phase   corev1.PodPhase
+		deleted *metav1.Time
+		want    act
+	}{
+		{"a pod that was just bound", "fake-3", corev1.PodPending, nil, run},
+		{"a pod that runs", "fake-3", corev1.PodRunning, nil, nothing},
+		{"a pod on a real node", "node-1", corev1.PodPending, nil, nothing},
+		{"a name that only looks like ours", "fake-03", corev1.PodPending, nil, nothing},
+		{"a pod that is to be deleted", "fake-3", corev1.PodRunning, &now, end},
+		{"a pod on a node that we have no more", "fake-4", corev1.PodRunning, nil, end},
+		{"a real node's pod that is to be deleted", "node-1", corev1.PodRunning, &now, nothing},
+	} {
+		pod := &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{DeletionTimestamp: tt.deleted},
+			Spec:       corev1.PodSpec{NodeName: tt.node}, Status: corev1.PodStatus{Phase: tt.phase},
+		}
+		if got := decide(pod, 3); got != tt.want {
+			t.Errorf("%s: got %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestRenewEvery(t *testing.T) {
+	for nodes, want := range map[int]time.Duration{1: 10 * time.Second, 500: 10 * time.Second, 1000: 20 * time.Second, 5000: 25 * time.Second} {
+		if got := renewEvery(nodes); got != want {
+			t.Errorf("renewEvery(%d): got %s, want %s", nodes, got, want)
+		}
+	}
+}
+
+func TestFleet(t *testing.T) {
+	client := fake.NewClientset(
+		boundPod("bound", "fake-2"),
+		boundPod("real", "node-1"),
+	)
+	ctx := t.Context()
+	stop := start(t, client, 3)
+	await(t, "the pod to run", func() bool {
+		pod, err := client.CoreV1().Pods("default").Get(ctx, "bound", metav1.GetOptions{})
+		return err == nil && pod.Status.Phase == corev1.PodRunning && pod.Status.ContainerStatuses[0].Ready
+	})
+	await(t, "a Lease", func() bool {
+		leases, err := client.CoordinationV1().Leases(corev1.NamespaceNodeLease).List(ctx, metav1.ListOptions{})
+		return err == nil && len(leases.Items) >= 1 && leases.Items[0].Spec.RenewTime != nil
+	})
+	if got, want := nodeNames(ctx, t, client), []string{"fake-1", "fake-2", "fake-3"}; !slices.Equal(got, want) {
+		t.Errorf("nodes: got %v, want %v", got, want)
+	}
+	stop()
+
+	stop = start(t, client, 1)
+	await(t, "the pod of a node that is gone to end", func() bool {
+		_, err := client.CoreV1().Pods("default").Get(ctx, "bound", metav1.GetOptions{})
+		return apierrors.IsNotFound(err)
+	})
+	if got, want := nodeNames(ctx, t, client), []string{"fake-1"}; !slices.Equal(got, want) {
+		t.Errorf("nodes: got %v, want %v", got, want)
+	}
+	real, err := client.CoreV1().Pods("default").Get(ctx, "real", metav1.GetOptions{})
+	if err != nil || real.Status.Phase != corev1.PodPending {
+		t.Errorf("the pod of a real node: got %v, %v; want it untouched", real, err)
+	}
+	stop()
+}
+
+// start runs a fleet; stop returns when it has stopped.
+func start(t *testing.T, client *fake.Clientset, nodes int) (stop func()) {
+	ctx, cancel := context.WithCancel(t.Context())
+	f := &Fleet{
+		Client: client, Nodes: nodes, Clock: clock.RealClock{}, Log: slog.New(slog.DiscardHandler),
+		Model: Model{Zones: 2, Allocatable: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("4")}},
+	}
+	done := make(chan error, 1)
+	go func() { done <- f.Run(ctx) }()
+	return func() {
+		t.Helper()
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("run: %v", err)
+		}
+	}
+}
+
+func boundPod(name, node string) *corev1.Pod {
+	return &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "default"},
+		Spec:       corev1.PodSpec{NodeName: node, Containers: []corev1.Container{{Name: "c", Image: "i"}}},
+		Status:     corev1.PodStatus{Phase: corev1.PodPending},
+	}
+}
+
+func nodeNames(ctx context.Context, t *testing.T, client *fake.Clientset) (names []string) {
+	nodes, err := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range nodes.Items {
+		names = append(names, n.Name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func await(t *testing.T, what string, cond func() bool) {
+	t.Helper()
+	err := wait.PollUntilContextTimeout(t.Context(), 5*time.Millisecond, 30*time.Second, true, func(context.Context) (bool, error) { return cond(), nil })
+	if err != nil {
+		t.Fatalf("waited in vain for %s", what)
+	}
+}
