@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -56,17 +57,11 @@ func listPods(ctx context.Context, c *cluster.Cluster, only string) ([]corev1.Po
 		if only != "" && n.Name != only {
 			continue
 		}
-		body, err := c.Get(ctx, n.Kubelet()+"/pods")
+		pods, err := c.Pods(ctx, n)
 		if err != nil {
-			return nil, fmt.Errorf("ask the kubelet of %s: %w", n.Name, err)
+			return nil, err
 		}
-		var list corev1.PodList
-		err = json.NewDecoder(body).Decode(&list)
-		body.Close()
-		if err != nil {
-			return nil, fmt.Errorf("pods of %s: %w", n.Name, err)
-		}
-		all = append(all, list.Items...)
+		all = append(all, pods...)
 	}
 	return all, nil
 }
@@ -165,14 +160,5 @@ func state(p corev1.Pod) string {
 }
 
 func allReady(pods []corev1.Pod) bool {
-	for _, p := range pods {
-		ready := false
-		for _, c := range p.Status.Conditions {
-			ready = ready || c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
-		}
-		if !ready {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(pods, func(p corev1.Pod) bool { return !cluster.IsReady(p) })
 }

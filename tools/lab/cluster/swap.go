@@ -2,15 +2,17 @@ package cluster
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/k8s-groundup/groundup/tools/lab/step"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/yaml"
 )
 
 // A Swap puts another program in the place of a component, by writing over its
@@ -21,8 +23,8 @@ type Swap struct {
 	Archives  map[string]string // image archives to bring along, by component
 }
 
-// Swap swaps and waits until the API server that answers is another one than
-// before. `lab up` puts the step's own manifest back.
+// Swap swaps and waits until the node's kubelet runs the other program and it is
+// ready. `lab up` puts the step's own manifest back.
 func (c *Cluster) Swap(ctx context.Context, spec Spec, swap Swap) error {
 	state, err := c.State()
 	if err != nil {
@@ -55,15 +57,11 @@ func (c *Cluster) Swap(ctx context.Context, spec Spec, swap Swap) error {
 	if have, err := os.ReadFile(path); err == nil && string(have) == string(manifest) {
 		return fmt.Errorf("that is the %s that runs", swap.Component)
 	}
-	before, err := c.version(ctx, info)
-	if err != nil {
-		return err
-	}
 	return c.do("put "+swap.Component+" in place", func() error {
 		if err := replaceFile(path, manifest, 0o644); err != nil {
 			return err
 		}
-		return c.awaitOther(ctx, spec, node, info, before)
+		return c.awaitSwapped(ctx, spec, node, info, manifest)
 	})
 }
 
@@ -83,35 +81,38 @@ func (c *Cluster) bring(node Node, component, archive string) (image string, err
 	return strings.TrimSpace(string(ref)), nil
 }
 
-// version is what the API server says it is.
-func (c *Cluster) version(ctx context.Context, info step.Node) (string, error) {
-	body, err := c.Get(ctx, apiServer(info)+"/version")
-	if err != nil {
-		return "", err
+// awaitSwapped waits until the kubelet runs the static pod of the manifest and it
+// is ready, and then for everything that the step waits for.
+func (c *Cluster) awaitSwapped(ctx context.Context, spec Spec, node Node, info step.Node, manifest []byte) error {
+	var wanted corev1.Pod
+	if err := yaml.UnmarshalStrict(manifest, &wanted); err != nil {
+		return err
 	}
-	defer body.Close()
-	var v struct {
-		GitVersion string `json:"gitVersion"`
-	}
-	return v.GitVersion, json.NewDecoder(body).Decode(&v)
-}
-
-// awaitOther waits for an API server of another version than before, and then
-// for everything that the step waits for.
-func (c *Cluster) awaitOther(ctx context.Context, spec Spec, node Node, info step.Node, before string) error {
 	within, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		now, err := c.version(within, info)
-		if err == nil && now != before {
+		pods, err := c.Pods(within, node)
+		if err == nil && slices.ContainsFunc(pods, func(p corev1.Pod) bool { return isStaticPod(p, wanted, node) && IsReady(p) }) {
 			return c.waitReady(ctx, spec, node, info)
 		}
 		select {
 		case <-tick.C:
 		case <-within.Done():
-			return fmt.Errorf("after %s there is still %s (%v): see `lab pods`", readyTimeout, before, err)
+			return fmt.Errorf("after %s the new %s is not ready (%v): see `lab pods`", readyTimeout, wanted.Name, err)
 		}
 	}
+}
+
+// isStaticPod says whether the pod is the one that the node's kubelet makes of a
+// manifest: by its images, since a name may have had another manifest before.
+func isStaticPod(p, manifest corev1.Pod, node Node) bool {
+	images := func(p corev1.Pod) (all []string) {
+		for _, c := range p.Spec.Containers {
+			all = append(all, c.Image)
+		}
+		return all
+	}
+	return p.Namespace == manifest.Namespace && p.Name == manifest.Name+"-"+node.Name && slices.Equal(images(p), images(manifest))
 }
