@@ -27,13 +27,13 @@ import (
 )
 
 // req describes a request: OPERATION [NAMESPACE:]RESOURCE[.GROUP][/NAME][#SUBRESOURCE].
-func req(t *testing.T, server resource.Server, sentence string, obj, old resource.Object) *resource.Request {
+func req(t *testing.T, server *fakeserver.Server, sentence string, obj, old resource.Object) *resource.Request {
 	t.Helper()
 	operation, what, ok := strings.Cut(sentence, " ")
 	if !ok {
 		t.Fatalf("%q", sentence)
 	}
-	r := &resource.Request{Operation: resource.Operation(strings.ToUpper(operation)), Server: server, Object: obj, Old: old}
+	r := &resource.Request{Operation: resource.Operation(strings.ToUpper(operation)), Server: server, Memory: server, Object: obj, Old: old}
 	what, r.Subresource, _ = strings.Cut(what, "#")
 	what, r.Name, _ = strings.Cut(what, "/")
 	if namespace, rest, ok := strings.Cut(what, ":"); ok {

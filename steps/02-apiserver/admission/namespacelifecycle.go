@@ -35,7 +35,7 @@ func (NamespaceLifecycle) Admit(ctx context.Context, r *resource.Request) error 
 	if r.Operation != resource.Create || r.Namespace == "" || r.Resource.Name == "localsubjectaccessreviews" {
 		return nil
 	}
-	found, err := r.Server.Get(ctx, namespaces, "", r.Namespace)
+	found, err := r.Memory.Recall(ctx, namespaces, "", r.Namespace)
 	if err != nil {
 		return err
 	}

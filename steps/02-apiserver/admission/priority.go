@@ -63,7 +63,7 @@ func keepPriority(spec, old *corev1.PodSpec) {
 // nobody has made one has no name and the priority 0.
 func classOf(ctx context.Context, r *resource.Request, name string) (*schedulingv1.PriorityClass, error) {
 	if name != "" {
-		found, err := r.Server.Get(ctx, priorityClasses, "", name)
+		found, err := r.Memory.Recall(ctx, priorityClasses, "", name)
 		if apierrors.IsNotFound(err) {
 			return nil, forbidden(r, fmt.Errorf("no PriorityClass with name %v was found", name))
 		}
@@ -72,7 +72,7 @@ func classOf(ctx context.Context, r *resource.Request, name string) (*scheduling
 		}
 		return found.(*schedulingv1.PriorityClass), nil
 	}
-	class, err := defaultClass(ctx, r.Server)
+	class, err := defaultClass(ctx, r.Memory)
 	if err != nil || class != nil {
 		return class, err
 	}
@@ -81,8 +81,8 @@ func classOf(ctx context.Context, r *resource.Request, name string) (*scheduling
 }
 
 // defaultClass is nil if there is none. If two were made at the same time, it is the lower.
-func defaultClass(ctx context.Context, server resource.Server) (*schedulingv1.PriorityClass, error) {
-	all, err := server.List(ctx, priorityClasses, "")
+func defaultClass(ctx context.Context, memory resource.Memory) (*schedulingv1.PriorityClass, error) {
+	all, err := memory.RecallAll(ctx, priorityClasses)
 	if err != nil {
 		return nil, fmt.Errorf("failed to get default priority class: %w", err)
 	}
@@ -99,7 +99,7 @@ func oneDefault(ctx context.Context, r *resource.Request, class *schedulingv1.Pr
 	if !class.GlobalDefault {
 		return nil
 	}
-	other, err := defaultClass(ctx, r.Server)
+	other, err := defaultClass(ctx, r.Memory)
 	if err != nil {
 		return err
 	}

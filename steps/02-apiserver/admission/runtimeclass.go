@@ -29,7 +29,7 @@ func (RuntimeClass) Admit(ctx context.Context, r *resource.Request) error {
 	spec := &r.Object.(*corev1.Pod).Spec
 	class := &nodev1.RuntimeClass{}
 	if name := spec.RuntimeClassName; name != nil {
-		found, err := r.Server.Get(ctx, runtimeClasses, "", *name)
+		found, err := r.Memory.Recall(ctx, runtimeClasses, "", *name)
 		if apierrors.IsNotFound(err) {
 			return forbidden(r, fmt.Errorf("pod rejected: RuntimeClass %q not found", *name))
 		}

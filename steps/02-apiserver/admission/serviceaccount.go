@@ -52,7 +52,7 @@ func (ServiceAccount) Admit(ctx context.Context, r *resource.Request) error {
 		pod.Spec.ServiceAccountName = defaultAccount
 	}
 	pod.Spec.DeprecatedServiceAccount = pod.Spec.ServiceAccountName
-	account, err := accountOf(ctx, r.Server, r.Namespace, pod.Spec.ServiceAccountName)
+	account, err := accountOf(ctx, r.Memory, r.Namespace, pod.Spec.ServiceAccountName)
 	if err != nil {
 		return forbidden(r, fmt.Errorf("error looking up service account %s/%s: %w", r.Namespace, pod.Spec.ServiceAccountName, err))
 	}
@@ -84,13 +84,13 @@ func mirrorsNothing(pod *corev1.Pod) error {
 
 // accountOf reads a service account. The default one is made by a controller soon
 // after its namespace, and whoever makes a pod meanwhile had better wait than fail.
-func accountOf(ctx context.Context, server resource.Server, namespace, name string) (*corev1.ServiceAccount, error) {
+func accountOf(ctx context.Context, memory resource.Memory, namespace, name string) (*corev1.ServiceAccount, error) {
 	tries := 1
 	if name == defaultAccount {
 		tries = 10
 	}
 	for {
-		found, err := server.Get(ctx, serviceAccounts, namespace, name)
+		found, err := memory.Recall(ctx, serviceAccounts, namespace, name)
 		if err == nil {
 			return found.(*corev1.ServiceAccount), nil
 		}

@@ -83,6 +83,7 @@ type Cache struct {
 	log      history
 	changed  chan struct{} // closed when revision grows
 	offered  map[int64]*Item
+	written  int64 // the newest revision that this process has made here
 }
 
 // New returns a cache that is empty until Run has been called.
@@ -201,10 +202,26 @@ func (c *Cache) Offer(item *Item) {
 	if item.Revision > c.revision {
 		c.offered[item.Revision] = item
 	}
+	c.written = max(c.written, item.Revision)
 }
 
-// written returns the items of events, nil for a deletion.
-func (c *Cache) written(events []storage.Event) []*Item {
+// Wrote tells the cache of a deletion that has just been made through this process.
+func (c *Cache) Wrote(revision int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.written = max(c.written, revision)
+}
+
+// Written is the revision of the newest write of which this process has told.
+// A cache that has come as far shows this process all its own writes.
+func (c *Cache) Written() int64 {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.written
+}
+
+// reported returns the items of events, nil for a deletion.
+func (c *Cache) reported(events []storage.Event) []*Item {
 	next := make([]*Item, len(events))
 	c.mu.Lock()
 	for i, e := range events {
@@ -222,7 +239,7 @@ func (c *Cache) written(events []storage.Event) []*Item {
 
 // apply takes in what the store reports.
 func (c *Cache) apply(b storage.Batch) error {
-	next := c.written(b.Events)
+	next := c.reported(b.Events)
 	now := c.conf.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()

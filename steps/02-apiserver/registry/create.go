@@ -168,7 +168,7 @@ func (r *Registry) admit(ctx context.Context, o resource.Operation, obj, old res
 		about = old
 	}
 	request := &resource.Request{Operation: o, Resource: &r.Row, Namespace: about.GetNamespace(), Name: about.GetName(),
-		Object: obj, Old: old, DryRun: w.DryRun, Server: r.Server}
+		Object: obj, Old: old, DryRun: w.DryRun, Server: r.Server, Memory: r.Memory}
 	if w.Subresource != nil {
 		request.Subresource = w.Subresource.Name
 	}

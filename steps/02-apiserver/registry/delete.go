@@ -70,6 +70,7 @@ func (r *Registry) remove(ctx context.Context, old *cache.Item, last resource.Ob
 	if err != nil {
 		return nil, err
 	}
+	r.Cache.Wrote(revision)
 	return cache.NewItem(old.Key, revision, last), nil
 }
 

@@ -40,6 +40,7 @@ type Config struct {
 	Store     storage.Store
 	Admission []resource.Admission
 	Server    resource.Server // what admission may ask
+	Memory    resource.Memory // what it may ask for every write
 	Log       *slog.Logger
 	Now       func() time.Time // nil is time.Now
 }
@@ -152,6 +153,27 @@ func (r *Registry) Get(ctx context.Context, namespace, name, resourceVersion str
 		return nil, apierrors.NewNotFound(r.Row.GroupResource(), name)
 	}
 	return item, nil
+}
+
+// Recall returns an object as it is in memory, where all is that this server has
+// written. The store is asked for one that is not there.
+func (r *Registry) Recall(ctx context.Context, namespace, name string) (*cache.Item, error) {
+	if err := r.wait(ctx, r.Cache.Written()); err != nil {
+		return nil, err
+	}
+	if item := r.Cache.Get(r.key(namespace, name)); item != nil {
+		return item, nil
+	}
+	return r.read(ctx, namespace, name)
+}
+
+// RecallAll visits all objects as they are in memory.
+func (r *Registry) RecallAll(ctx context.Context, visit func(*cache.Item)) error {
+	if err := r.wait(ctx, r.Cache.Written()); err != nil {
+		return err
+	}
+	r.Cache.Snapshot().Ascend(r.prefix, func(item *cache.Item) bool { visit(item); return true })
+	return nil
 }
 
 func parseVersion(v string) (int64, error) {

@@ -21,6 +21,7 @@ type Request struct {
 	Object, Old Object // nil where there is none: Object on Delete, Old on Create
 	DryRun      bool   // nothing may be kept, such as an address that was taken
 	Server      Server
+	Memory      Memory // what admission asks for every write had better be here
 }
 
 // An Admission looks at every write after it was authorized and decoded, and

@@ -150,6 +150,18 @@ type Server interface {
 	Create(ctx context.Context, resource schema.GroupResource, obj Object) (Object, error)
 }
 
+// A Memory is what the API server knows without a question to the store. It has
+// everything that this server has written, and what other servers have written
+// some milliseconds later. What it returns is a copy.
+type Memory interface {
+	// Recall is Get, for a decision that may be made by what was true a moment ago.
+	// Before it says that there is no such object it looks in the store.
+	Recall(ctx context.Context, resource schema.GroupResource, namespace, name string) (Object, error)
+
+	// RecallAll is List of all namespaces, in the same way.
+	RecallAll(ctx context.Context, resource schema.GroupResource) ([]Object, error)
+}
+
 // GroupResource is the row's name within its group.
 func (r *Resource) GroupResource() schema.GroupResource {
 	return schema.GroupResource{Group: r.Group, Resource: r.Name}

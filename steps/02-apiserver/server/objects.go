@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/cache"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/registry"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
 )
@@ -14,7 +15,10 @@ import (
 // objects implements resource.Server. What it returns is a copy.
 type objects struct{ server *Server }
 
-var _ resource.Server = objects{}
+var (
+	_ resource.Server = objects{}
+	_ resource.Memory = objects{}
+)
 
 func (o objects) registry(r schema.GroupResource) (*registry.Registry, error) {
 	if reg := o.server.Registry(r); reg != nil {
@@ -49,6 +53,28 @@ func (o objects) List(ctx context.Context, r schema.GroupResource, namespace str
 		out[i] = item.Object.DeepCopyObject().(resource.Object)
 	}
 	return out, nil
+}
+
+func (o objects) Recall(ctx context.Context, r schema.GroupResource, namespace, name string) (resource.Object, error) {
+	reg, err := o.registry(r)
+	if err != nil {
+		return nil, err
+	}
+	item, err := reg.Recall(ctx, namespace, name)
+	if err != nil {
+		return nil, err
+	}
+	return item.Object.DeepCopyObject().(resource.Object), nil
+}
+
+func (o objects) RecallAll(ctx context.Context, r schema.GroupResource) ([]resource.Object, error) {
+	reg, err := o.registry(r)
+	if err != nil {
+		return nil, err
+	}
+	var out []resource.Object
+	err = reg.RecallAll(ctx, func(item *cache.Item) { out = append(out, item.Object.DeepCopyObject().(resource.Object)) })
+	return out, err
 }
 
 func (o objects) Update(ctx context.Context, r schema.GroupResource, namespace, name string, change func(resource.Object) error) (resource.Object, error) {

@@ -94,7 +94,7 @@ func New(conf Config) (*Server, error) {
 		}
 		if row.Prefix != "" {
 			e.registry = registry.New(registry.Config{Row: row, StoredAs: stored, Store: conf.Store,
-				Admission: conf.Admission, Server: objects{s}, Log: conf.Log})
+				Admission: conf.Admission, Server: objects{s}, Memory: objects{s}, Log: conf.Log})
 		}
 		if s.endpoints[row.GroupVersionResource()] != nil {
 			return nil, fmt.Errorf("there are two rows for %s", row.GroupVersionResource())

@@ -184,7 +184,7 @@ func (s *Server) admitIn(q *request, sub *resource.Subresource, name string, obj
 		return nil
 	}
 	r := &resource.Request{Operation: resource.Create, Resource: &q.endpoint.Resource, Subresource: sub.Name,
-		Namespace: q.namespace, Name: name, Object: made, DryRun: dryRun, Server: s.Objects()}
+		Namespace: q.namespace, Name: name, Object: made, DryRun: dryRun, Server: s.Objects(), Memory: objects{s}}
 	for _, a := range s.conf.Admission {
 		err := a.Admit(q.Context(), r)
 		var known apierrors.APIStatus

@@ -17,7 +17,10 @@ import (
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
 )
 
-var _ resource.Server = (*Server)(nil)
+var (
+	_ resource.Server = (*Server)(nil)
+	_ resource.Memory = (*Server)(nil)
+)
 
 // A Server holds objects. The zero value is empty and ready.
 type Server struct {
@@ -91,6 +94,16 @@ func (s *Server) List(_ context.Context, gr schema.GroupResource, namespace stri
 		all = append(all, clone(s.objects[k]))
 	}
 	return all, nil
+}
+
+// Recall implements resource.Memory.
+func (s *Server) Recall(ctx context.Context, gr schema.GroupResource, namespace, name string) (resource.Object, error) {
+	return s.Get(ctx, gr, namespace, name)
+}
+
+// RecallAll implements resource.Memory.
+func (s *Server) RecallAll(ctx context.Context, gr schema.GroupResource) ([]resource.Object, error) {
+	return s.List(ctx, gr, "")
 }
 
 // Update implements resource.Server.
