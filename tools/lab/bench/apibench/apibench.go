@@ -14,6 +14,7 @@ import (
 	"slices"
 
 	"github.com/k8s-groundup/groundup/tools/lab/bench"
+	"github.com/k8s-groundup/groundup/tools/lab/bench/controlplane"
 )
 
 // A Config says where the programs are.
@@ -68,11 +69,12 @@ func Run(ctx context.Context, c Config) ([]bench.Row, error) {
 	for run := range c.Runs {
 		for _, side := range []struct {
 			name    string
-			start   func(ctx context.Context, c Config, dir string) (*server, error)
+			start   func(ctx context.Context, program, dir string) (*controlplane.Server, error)
+			program string
 			samples *[]*sample
-		}{{"ours", startOurs, &ours}, {"upstream", startUpstream, &theirs}} {
+		}{{"ours", controlplane.StartOurs, c.Ours, &ours}, {"upstream", controlplane.StartUpstream, c.Upstream, &theirs}} {
 			here := filepath.Join(dir, fmt.Sprintf("%s%d", side.name[:1], run))
-			s, err := measure(ctx, c, here, side.start)
+			s, err := measure(ctx, c, func() (*controlplane.Server, error) { return side.start(ctx, side.program, here) })
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", side.name, err)
 			}
@@ -100,20 +102,20 @@ func each(samples []*sample, of func(*sample) float64) []float64 {
 	return xs
 }
 
-func measure(ctx context.Context, c Config, dir string, start func(context.Context, Config, string) (*server, error)) (s *sample, err error) {
-	srv, err := start(ctx, c, dir)
+func measure(ctx context.Context, c Config, start func() (*controlplane.Server, error)) (s *sample, err error) {
+	srv, err := start()
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, srv.stop()) }()
-	s = &sample{ready: milliseconds(srv.ready)}
+	defer func() { err = errors.Join(err, srv.Stop()) }()
+	s = &sample{ready: milliseconds(srv.Ready)}
 	l, err := newLoad(ctx, srv)
 	if err != nil {
 		return nil, err
 	}
 	for _, part := range []struct {
 		name string
-		run  func(context.Context, Config, *server, *sample) error
+		run  func(context.Context, Config, *controlplane.Server, *sample) error
 	}{{"memory", l.memory}, {"create", l.createOneByOne}, {"crowd", l.createCrowd}, {"list", l.list}, {"watch", l.watch}} {
 		if !c.measures(part.name) {
 			continue

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/k8s-groundup/groundup/tools/lab/bench/controlplane"
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -44,8 +45,8 @@ func connect(config *rest.Config, contentType string) (*kubernetes.Clientset, er
 	return kubernetes.NewForConfig(c)
 }
 
-func newLoad(ctx context.Context, s *server) (*load, error) {
-	api, err := connect(s.config, protobuf)
+func newLoad(ctx context.Context, s *controlplane.Server) (*load, error) {
+	api, err := connect(s.Config, protobuf)
 	if err != nil {
 		return nil, err
 	}
@@ -77,17 +78,17 @@ func pod(name string) *corev1.Pod {
 // memory is read.
 const settle = 3 * time.Second
 
-func (l *load) memory(ctx context.Context, _ Config, s *server, to *sample) (err error) {
+func (l *load) memory(ctx context.Context, _ Config, s *controlplane.Server, to *sample) (err error) {
 	select {
 	case <-time.After(settle):
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	to.idle, err = s.memory()
+	to.idle, err = s.Memory()
 	return err
 }
 
-func (l *load) createOneByOne(ctx context.Context, _ Config, _ *server, to *sample) error {
+func (l *load) createOneByOne(ctx context.Context, _ Config, _ *controlplane.Server, to *sample) error {
 	var times []float64
 	for i := range oneByOne {
 		begin := time.Now()
@@ -100,8 +101,8 @@ func (l *load) createOneByOne(ctx context.Context, _ Config, _ *server, to *samp
 	return nil
 }
 
-func (l *load) createCrowd(ctx context.Context, _ Config, s *server, to *sample) error {
-	before, err := s.cpu()
+func (l *load) createCrowd(ctx context.Context, _ Config, s *controlplane.Server, to *sample) error {
+	before, err := s.CPU()
 	if err != nil {
 		return err
 	}
@@ -110,17 +111,17 @@ func (l *load) createCrowd(ctx context.Context, _ Config, s *server, to *sample)
 		return err
 	}
 	to.crowd = milliseconds(time.Since(begin))
-	after, err := s.cpu()
+	after, err := s.CPU()
 	to.crowdCPU = milliseconds(after - before)
 	return err
 }
 
-func createMany(ctx context.Context, s *server, prefix string, n int) error {
+func createMany(ctx context.Context, s *controlplane.Server, prefix string, n int) error {
 	var next atomic.Int64
 	group, ctx := errgroup.WithContext(ctx)
 	for range clients {
 		group.Go(func() error {
-			api, err := connect(s.config, protobuf)
+			api, err := connect(s.Config, protobuf)
 			for i := next.Add(1); err == nil && int(i) <= n; i = next.Add(1) {
 				_, err = api.CoreV1().Pods(namespace).Create(ctx, pod(fmt.Sprintf("%s-%d", prefix, i)), metav1.CreateOptions{})
 			}
@@ -134,7 +135,7 @@ func createMany(ctx context.Context, s *server, prefix string, n int) error {
 const listings = 5
 
 // list measures until the last byte is here; decoding is the client's.
-func (l *load) list(ctx context.Context, c Config, s *server, to *sample) error {
+func (l *load) list(ctx context.Context, c Config, s *controlplane.Server, to *sample) error {
 	more := c.Pods
 	for _, already := range []struct {
 		part string
@@ -148,7 +149,7 @@ func (l *load) list(ctx context.Context, c Config, s *server, to *sample) error 
 		return err
 	}
 	for media, figure := range map[string]*float64{runtime.ContentTypeJSON: &to.listJSON, protobuf: &to.listProtobuf} {
-		api, err := connect(s.config, media)
+		api, err := connect(s.Config, media)
 		if err != nil {
 			return err
 		}
@@ -174,20 +175,20 @@ func (l *load) list(ctx context.Context, c Config, s *server, to *sample) error 
 	return nil
 }
 
-func (l *load) watch(ctx context.Context, c Config, s *server, to *sample) (err error) {
+func (l *load) watch(ctx context.Context, c Config, s *controlplane.Server, to *sample) (err error) {
 	if to.watchOne, err = l.deliver(ctx, s, 1); err != nil {
 		return err
 	}
 	if to.watchMany, err = l.deliver(ctx, s, c.Watchers); err != nil {
 		return err
 	}
-	to.full, err = s.memory()
+	to.full, err = s.Memory()
 	return err
 }
 
 // deliver writes one object again and again and returns the median of how long
 // it took until a watcher had seen a write, over all writes and watchers.
-func (l *load) deliver(ctx context.Context, s *server, watchers int) (float64, error) {
+func (l *load) deliver(ctx context.Context, s *controlplane.Server, watchers int) (float64, error) {
 	maps := l.api.CoreV1().ConfigMaps(namespace)
 	name := fmt.Sprintf("watched-by-%d", watchers)
 	if _, err := maps.Create(ctx, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{}); err != nil {
@@ -198,7 +199,7 @@ func (l *load) deliver(ctx context.Context, s *server, watchers int) (float64, e
 	defer cancel()
 	const perConnection = 100
 	for first := 0; first < watchers; first += perConnection {
-		api, err := connect(s.config, protobuf)
+		api, err := connect(s.Config, protobuf)
 		if err != nil {
 			return 0, err
 		}
@@ -269,3 +270,5 @@ func middle(times []float64) float64 {
 	slices.Sort(times)
 	return times[len(times)/2]
 }
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
