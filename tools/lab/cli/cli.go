@@ -36,7 +36,7 @@ it away without a trace.
 		SilenceErrors: true,
 	}
 	root.AddCommand(
-		buildCommand(), upCommand(), downCommand(), listCommand(), readCommand(), doctorCommand(), bootableCommand(),
+		buildCommand(), upCommand(), downCommand(), inviteCommand(), addressCommand(), listCommand(), readCommand(), doctorCommand(), bootableCommand(),
 		thereToo(statusCommand()), thereToo(verifyCommand()), thereToo(tasksCommand()), thereToo(hintCommand()), thereToo(solveCommand()),
 		thereToo(podsCommand()), thereToo(getCommand()), thereToo(xrayCommand()), thereToo(shellCommand()), thereToo(logsCommand()),
 		thereToo(kubeconfigCommand()), thereToo(kubectlCommand()), thereToo(etcdctlCommand()), thereToo(certsCommand()), swapCommand(), etcdCommand(), thereToo(traceCommand()), thereToo(fakeNodesCommand()),

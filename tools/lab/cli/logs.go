@@ -109,7 +109,9 @@ func tail(ctx context.Context, w io.Writer, path string, lines int, follow bool)
 	var last []string
 	for {
 		line, err := r.ReadString('\n')
-		if line != "" {
+		// After a power cut, a file system may have the length of what was written last
+		// and zeros in its place; with those, grep takes a log for no text.
+		if line = strings.ReplaceAll(line, "\x00", ""); line != "" {
 			if last = append(last, line); len(last) > lines {
 				last = last[1:]
 			}

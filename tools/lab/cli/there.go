@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -89,7 +91,7 @@ func chooseTarget(on string, here cluster.Host) (target, error) {
 }
 
 func hostTarget(state cluster.State, here cluster.Host) (target, error) {
-	if state.Host != nil && here.IP == "" {
+	if state.Host != nil && (here.IP == "" || here.ControlPlane == "" && state.Host.ControlPlane != "") {
 		return target{host: state.Host}, nil
 	}
 	var err error
@@ -121,17 +123,64 @@ func (t *there) up(ctx context.Context, w io.Writer, s *step.Step, nodes int, r 
 	if err := r.do(machines+" by "+t.record.On, func() error { return quietly(ctx, t.Up(nodes)) }); err != nil {
 		return err
 	}
-	for n := 1; n <= nodes; n++ {
-		args := []string{"up", fmt.Sprintf("%02d", s.Number), "--no-build", "--on", "host", "--as", fmt.Sprint(n)}
-		if address := t.Address(n); address != "" {
-			args = append(args, "--address", address)
-		}
+	return t.nodes(ctx, w, 1)
+}
+
+// nodes makes each machine, from number first on, the node that the record asks for.
+// Number 1 has the authority and, from step 02 on, the control plane; the others join it.
+func (t *there) nodes(ctx context.Context, w io.Writer, first int) error {
+	args := []string{"up", fmt.Sprintf("%02d", t.record.Step), "--no-build", "--on", "host"}
+	for n := first; n <= t.record.Nodes; n++ {
 		fmt.Fprintf(w, "\n%s\n", bold.Render(cluster.NodeName(n)))
-		if err := t.keepIfFailed(n, t.lab(ctx, n, args...)); err != nil {
+		var err error
+		if n == 1 {
+			err = t.first(ctx, args)
+		} else {
+			err = t.join(ctx, n, args)
+		}
+		if err := t.keepIfFailed(n, err); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (t *there) first(ctx context.Context, up []string) error {
+	if address := t.Address(1); address != "" {
+		up = append(slices.Clip(up), "--address", address)
+	}
+	return t.lab(ctx, 1, up...)
+}
+
+// join hands machine n an invitation from the first one. It goes from program to
+// program: it is in no file here, and in no argument.
+func (t *there) join(ctx context.Context, n int, up []string) error {
+	address := t.Address(n)
+	if address == "" {
+		b, err := t.ask(ctx, n, "address")
+		if err != nil {
+			return err
+		}
+		address = strings.TrimSpace(string(b))
+	}
+	invitation, err := t.ask(ctx, 1, "invite", cluster.NodeName(n), "--address", address)
+	if err != nil {
+		return err
+	}
+	cmd := t.Command(n, false, append(append([]string{"bin/lab"}, up...), "--join", "-")...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(invitation), os.Stdout, os.Stderr
+	return exitOf(attend(ctx, cmd))
+}
+
+// ask returns what lab prints in machine n.
+func (t *there) ask(ctx context.Context, n int, args ...string) ([]byte, error) {
+	cmd := t.Command(n, false, append([]string{"bin/lab"}, args...)...)
+	var out, said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &said
+	if err := attend(ctx, cmd); err != nil {
+		return nil, fmt.Errorf("lab %s on %s: %w\n%s", args[0], cluster.NodeName(n), err, said.Bytes())
+	}
+	return out.Bytes(), nil
 }
 
 // prepare builds the runner of machines, where that is ours.
@@ -156,11 +205,7 @@ func (t *there) lab(ctx context.Context, n int, args ...string) error {
 	terminal := term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(os.Stdout.Fd()))
 	cmd := t.Command(n, terminal, append([]string{"bin/lab"}, args...)...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	err := attend(ctx, cmd)
-	if code, ok := cluster.Exited(err); ok {
-		return ExitCode(code)
-	}
-	return err
+	return exitOf(attend(ctx, cmd))
 }
 
 // attend runs a command that gets Ctrl-C from the terminal as we do: it decides
@@ -230,19 +275,15 @@ func thereToo(cmd *cobra.Command) *cobra.Command {
 		if t == nil {
 			return here(cmd, args)
 		}
-		return t.forward(cmd, os.Args[1:])
+		return t.forward(cmd, args, os.Args[1:])
 	}
 	return cmd
 }
 
 // forward runs a command line in the machine that it is about, or, if it is one of
 // those that show everything, in all.
-func (t *there) forward(cmd *cobra.Command, line []string) error {
-	n, named := place.Machine(line, t.record.Nodes)
-	first, last := n, n
-	if name := cmd.Name(); !named && (name == "status" || name == "pods") {
-		last = t.record.Nodes
-	}
+func (t *there) forward(cmd *cobra.Command, args, line []string) error {
+	first, last := t.machines(cmd, args, line)
 	for n := first; n <= last; n++ {
 		err := t.lab(cmd.Context(), n, line...)
 		if cmd.Name() == "verify" {
@@ -252,5 +293,39 @@ func (t *there) forward(cmd *cobra.Command, line []string) error {
 			return err
 		}
 	}
+	if cmd.Name() == "renew" {
+		return t.nodes(cmd.Context(), cmd.OutOrStdout(), 2) // new certificates come by an invitation
+	}
 	return nil
+}
+
+// machines are the first and the last of those that a command line is about. All
+// but a few commands are about the cluster as a whole, which the first one knows.
+func (t *there) machines(cmd *cobra.Command, args, line []string) (first, last int) {
+	switch cmd.Name() {
+	case "shell", "logs", "get", "status", "pods", "xray":
+	default:
+		return 1, 1
+	}
+	n, named := place.Machine(line, t.record.Nodes)
+	switch {
+	case named:
+		return n, n
+	case len(args) == 1 && (cmd.Name() == "pods" || cmd.Name() == "xray"):
+		n = t.find(cmd.Context(), args[0])
+		return n, n
+	case cmd.Name() == "status" || cmd.Name() == "pods":
+		return 1, t.record.Nodes
+	}
+	return 1, 1
+}
+
+// find returns the machine that runs a pod, the first one if none does: it will say so.
+func (t *there) find(ctx context.Context, pod string) int {
+	for n := 2; n <= t.record.Nodes; n++ {
+		if _, err := t.ask(ctx, n, "pods", pod); err == nil {
+			return n
+		}
+	}
+	return 1
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -19,6 +20,7 @@ func upCommand() *cobra.Command {
 		nodes   int
 		noBuild bool
 		on      string
+		join    string
 		here    cluster.Host
 	)
 	cmd := &cobra.Command{
@@ -29,11 +31,25 @@ they are ready. It may be called at any time: on a running cluster it changes
 what is different, and after an interrupted up it finishes the work.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, dir, err := chooseStep(args)
+			var invitation *cluster.Invitation
+			if join != "" {
+				if on != "host" {
+					return errors.New("--join is for a machine that is a node itself: --on host")
+				}
+				var err error
+				if invitation, err = readInvitation(join, cmd.InOrStdin()); err != nil {
+					return err
+				}
+				here = invitation.Host()
+			}
+			target, err := chooseTarget(on, here)
 			if err != nil {
 				return err
 			}
-			target, err := chooseTarget(on, here)
+			if target.there != nil && len(args) == 0 && target.there.record.Nodes > 0 {
+				args = []string{fmt.Sprint(target.there.record.Step)} // chooseStep knows only what runs here
+			}
+			s, dir, err := chooseStep(args)
 			if err != nil {
 				return err
 			}
@@ -51,12 +67,17 @@ what is different, and after an interrupted up it finishes the work.`,
 			if err := asRoot("starting nodes", "--no-build"); err != nil {
 				return err
 			}
-			return up(cmd.Context(), w, dir, s, nodes, target.host, r)
+			spec := specOf(dir, s, nodes)
+			spec.Host, spec.Join = target.host, invitation
+			return up(cmd.Context(), w, spec, r)
 		},
 	}
 	cmd.Flags().StringVar(&on, "on", "", "`where`: local (boxes on this machine), host (this machine is the node), qemu, lima or vagrant (default: where it runs, or local)")
 	cmd.Flags().IntVar(&here.Number, "as", 1, "with --on host: which `node` of the cluster this machine is")
 	cmd.Flags().StringVar(&here.IP, "address", "", "with --on host: the `address` of the node (default: of the interface with the default route)")
+	cmd.Flags().StringVar(&join, "join", "", "--on host, as the node that the invitation in this `file` is for (- is standard input; see lab invite)")
+	cmd.MarkFlagsMutuallyExclusive("join", "as")
+	cmd.MarkFlagsMutuallyExclusive("join", "address")
 	cmd.Flags().IntVar(&nodes, "nodes", 0, "how many `nodes` (default: as many as there are, or 1)")
 	cmd.Flags().BoolVar(&noBuild, "no-build", false, "take the programs as they are in bin/")
 	return cmd
@@ -74,26 +95,25 @@ func buildIfPossible(ctx context.Context, dir string, s *step.Step, r *reporter)
 	return build(ctx, dir, s, r)
 }
 
-func up(ctx context.Context, w io.Writer, dir string, s *step.Step, nodes int, host *cluster.Host, r *reporter) error {
+func up(ctx context.Context, w io.Writer, spec cluster.Spec, r *reporter) error {
 	c := open()
 	c.Report = r.begin
 	if err := c.Lock(); err != nil {
 		return err
 	}
 	defer c.Unlock()
-	if nodes == 0 {
-		nodes = 1
+	if spec.Nodes == 0 {
+		spec.Nodes = 1
 		if state, err := c.State(); err == nil {
-			nodes = state.Nodes
+			spec.Nodes = state.Nodes
 		}
 	}
-	spec := specOf(dir, s, nodes)
-	spec.Host = host
 	if err := c.Up(ctx, spec); err != nil {
 		return fmt.Errorf("%w\n     `lab up` again continues, `lab down` removes what there is", err)
 	}
 	fmt.Fprintln(w)
-	if err := showPods(ctx, w, c, s, host == nil || host.Number == 1); err != nil {
+	s := spec.Step
+	if err := showPods(ctx, w, c, s, spec.Host == nil || spec.Host.Number == 1); err != nil {
 		return err
 	}
 	fmt.Fprintf(w, "%s  lab verify     %s\n", faint.Render("prove it "), faint.Render("(make verify)"))

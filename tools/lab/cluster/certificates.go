@@ -40,11 +40,15 @@ func (c *Cluster) Certificates() ([]pki.Certificate, error) {
 }
 
 // RenewCertificates makes anew every certificate that ends within the margin, and
-// starts again whoever has read the old one. The authority's own stays.
+// starts again whoever has read the old one. The authority's own stays. A node that
+// is another machine gets its new ones by its next invitation.
 func (c *Cluster) RenewCertificates(ctx context.Context, s *step.Step, margin time.Duration) (renewed []string, err error) {
 	state, err := c.State()
 	if err != nil {
 		return nil, err
+	}
+	if state.joined() {
+		return nil, fmt.Errorf("what %s is known by is signed on %s: renew it there", NodeName(state.Host.Number), NodeName(1))
 	}
 	authority, err := pki.Open(c.path("pki"))
 	if err != nil {

@@ -66,6 +66,17 @@ func (s State) ip(n int) string {
 	return s.Plan.Node(n).String()
 }
 
+// controlPlane is the first node's address.
+func (s State) controlPlane() string {
+	if s.joined() {
+		return s.Host.ControlPlane
+	}
+	return s.ip(1)
+}
+
+// joined says whether the control plane is on another machine.
+func (s State) joined() bool { return s.Host != nil && s.Host.ControlPlane != "" }
+
 // Gateway is this machine's address as its nodes see it.
 func (s State) Gateway() string {
 	if s.Host != nil {

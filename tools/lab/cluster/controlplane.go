@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -36,25 +35,25 @@ func apiServer(info step.Node) string {
 // credentials puts into the node's /etc/kubernetes what its members of the
 // control plane, and its kubelet, are known by. The authority's key stays here.
 func (c *Cluster) credentials(spec Spec, authority *pki.Authority, n int, info step.Node) error {
-	etc := c.nodePath(n, "root", "etc/kubernetes")
+	if err := c.servingCertificate(authority, n, info); err != nil {
+		return err
+	}
 	if !spec.Step.ControlPlane {
 		return nil
 	}
-	wanted := pki.Kubeconfigs(info.Name)
 	if !info.First {
-		wanted = map[string]pki.Leaf{"kubelet.conf": wanted["kubelet.conf"]}
+		return c.kubeconfig(authority, n, info, "kubelet.conf")
 	}
+	wanted := pki.Kubeconfigs(info.Name)
 	for _, name := range slices.Sorted(maps.Keys(wanted)) {
-		if err := authority.EnsureKubeconfig(filepath.Join(etc, name), apiServer(info), wanted[name]); err != nil {
+		if err := c.kubeconfig(authority, n, info, name); err != nil {
 			return err
 		}
-	}
-	if !info.First {
-		return nil
 	}
 	if err := authority.EnsureKubeconfig(c.Kubeconfig(), apiServer(info), wanted["admin.conf"]); err != nil {
 		return err
 	}
+	etc := c.nodePath(n, "root", "etc/kubernetes")
 	if _, err := pki.Ensure(c.path("pki"), info.Name, info.IP, ServiceAddress); err != nil {
 		return err
 	}
@@ -71,6 +70,19 @@ func (c *Cluster) credentials(spec Spec, authority *pki.Authority, n int, info s
 		}
 	}
 	return nil
+}
+
+// servingCertificate is what the node's kubelet serves with.
+func (c *Cluster) servingCertificate(authority *pki.Authority, n int, info step.Node) error {
+	return authority.Ensure(c.nodePath(n, "root", "etc/kubernetes/pki/kubelet"), pki.Leaf{
+		User: "system:node:" + info.Name, Groups: []string{"system:nodes"},
+		Names: []string{info.Name}, Addresses: []net.IP{net.ParseIP(info.IP)},
+	})
+}
+
+// kubeconfig is one of [pki.Kubeconfigs], in the node's /etc/kubernetes.
+func (c *Cluster) kubeconfig(authority *pki.Authority, n int, info step.Node, name string) error {
+	return authority.EnsureKubeconfig(c.nodePath(n, "root", "etc/kubernetes", name), apiServer(info), pki.Kubeconfigs(info.Name)[name])
 }
 
 // images are the images of the step's components, as their archives name them.
@@ -90,10 +102,11 @@ func (c *Cluster) images(spec Spec) (map[string]string, error) {
 func (c *Cluster) info(spec Spec, state State, n int) (step.Node, error) {
 	info := step.Node{
 		Name: NodeName(n), IP: state.ip(n), Gateway: state.Gateway(),
-		PodCIDR: state.Plan.PodCIDR(n).String(), First: n == 1, ControlPlane: state.ip(1),
+		PodCIDR: state.Plan.PodCIDR(n).String(), First: n == 1, ControlPlane: state.controlPlane(),
 	}
-	if spec.Step.ControlPlane && state.Host != nil && n != 1 {
-		return info, errors.New("a machine that is a node of its own can't join the control plane of another one yet: with --on, steps from 02 on have one node")
+	if spec.Step.ControlPlane && n != 1 && state.Host != nil && !state.joined() {
+		return info, fmt.Errorf("%s has no control plane of its own: on %s, `lab invite %s --address %s` writes an invitation, which `lab up --on host --join FILE` takes",
+			info.Name, NodeName(1), info.Name, info.IP)
 	}
 	images, err := c.images(spec)
 	info.Images = images

@@ -10,18 +10,17 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/k8s-groundup/groundup/steps/02-apiserver/pki"
 	"github.com/k8s-groundup/groundup/tools/lab/step"
 )
 
 // files are the step's files and what every machine has in /etc, for the node's
 // root file system.
-func (c *Cluster) files(spec Spec, state State, info step.Node, authority *pki.Authority) (map[string][]byte, error) {
+func (c *Cluster) files(spec Spec, state State, info step.Node) (map[string][]byte, error) {
 	files, err := spec.Step.Files(info)
 	if err != nil {
 		return nil, err
 	}
-	if files["/etc/kubernetes/pki/ca.crt"], err = os.ReadFile(authority.Cert()); err != nil {
+	if files["/etc/kubernetes/pki/ca.crt"], err = os.ReadFile(c.path("pki", "ca.crt")); err != nil {
 		return nil, err
 	}
 	if state.Host != nil { // this machine has its own

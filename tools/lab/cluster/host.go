@@ -20,6 +20,8 @@ import (
 type Host struct {
 	Number int    `json:"number"` // 1 when it is alone
 	IP     string `json:"ip"`
+	// ControlPlane is the first machine's address, for one that has joined it.
+	ControlPlane string `json:"controlPlane,omitempty"`
 }
 
 // forwardFile holds what the nodes' pods need switched on.
@@ -29,6 +31,11 @@ const forwardFile = "/proc/sys/net/ipv4/ip_forward"
 // said.
 func (c *Cluster) upHost(ctx context.Context, spec Spec, old State, found error) error {
 	state := old
+	if spec.Join != nil {
+		if err := old.mayJoin(spec.Join); err != nil {
+			return err
+		}
+	}
 	switch {
 	case errors.Is(found, ErrNone):
 		forward, err := os.ReadFile(forwardFile)
@@ -52,17 +59,13 @@ func (c *Cluster) upHost(ctx context.Context, spec Spec, old State, found error)
 		}
 	}
 	state.Step, state.Nodes, state.Host = spec.Step.Number, 1, spec.Host
+	if spec.Join != nil {
+		state.Plan = spec.Join.Plan
+	}
 	if err := c.save(state); err != nil {
 		return err
 	}
 	if err := c.do("programs and images", func() error { return c.install(spec) }); err != nil {
-		return err
-	}
-	authority, err := pki.Open(c.path("pki"))
-	if err != nil {
-		return err
-	}
-	if err := c.admin(authority); err != nil {
 		return err
 	}
 	// The node's disk is this machine's: a path below it is found in the same way
@@ -72,6 +75,21 @@ func (c *Cluster) upHost(ctx context.Context, spec Spec, old State, found error)
 		return err
 	}
 	if err := os.Symlink("/", root); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	if spec.Join != nil {
+		if err := c.do("join "+NodeName(1), func() error { return c.join(spec.Join) }); err != nil {
+			return err
+		}
+	}
+	if state.joined() {
+		return c.bootNode(ctx, spec, state, nil, spec.Host.Number)
+	}
+	authority, err := pki.Open(c.path("pki"))
+	if err != nil {
+		return err
+	}
+	if err := c.admin(authority); err != nil {
 		return err
 	}
 	return c.bootNode(ctx, spec, state, authority, spec.Host.Number)

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -131,26 +130,22 @@ func (c *Cluster) CgroupParent() string {
 func (c *Cluster) cgroup(n int) string { return c.CgroupParent() + "/" + NodeName(n) }
 
 // bootNode brings node n to what the spec says: powered on, its files in place,
-// its images imported, its services running, and ready.
+// its images imported, its services running, and ready. Without an authority, it has
+// what it is known by already.
 func (c *Cluster) bootNode(ctx context.Context, spec Spec, state State, authority *pki.Authority, n int) error {
 	info, err := c.info(spec, state, n)
 	if err != nil {
 		return err
 	}
-	root := c.nodePath(n, "root")
-	if err := authority.Ensure(filepath.Join(root, "etc/kubernetes/pki/kubelet"), pki.Leaf{
-		User: "system:node:" + info.Name, Groups: []string{"system:nodes"},
-		Names: []string{info.Name}, Addresses: []net.IP{net.ParseIP(info.IP)},
-	}); err != nil {
-		return err
-	}
-	if err := c.credentials(spec, authority, n, info); err != nil {
-		return err
+	if authority != nil {
+		if err := c.credentials(spec, authority, n, info); err != nil {
+			return err
+		}
 	}
 	if info.Credentials, err = c.fingerprint(n); err != nil {
 		return err
 	}
-	files, err := c.files(spec, state, info, authority)
+	files, err := c.files(spec, state, info)
 	if err != nil {
 		return err
 	}

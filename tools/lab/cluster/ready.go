@@ -18,6 +18,7 @@ import (
 
 	"github.com/k8s-groundup/groundup/tools/lab/initd"
 	"github.com/k8s-groundup/groundup/tools/lab/step"
+	"k8s.io/client-go/tools/clientcmd"
 )
 
 // readyTimeout is for hangs: a node is ready in well under a second.
@@ -113,11 +114,28 @@ func (c *Cluster) probe(ctx context.Context, u *url.URL, node Node) error {
 // Get fetches a URL of the cluster with the learner's certificates. The caller
 // closes the body.
 func (c *Cluster) Get(ctx context.Context, url string) (io.ReadCloser, error) {
-	admin, err := tls.LoadX509KeyPair(c.path("pki", "admin.crt"), c.path("pki", "admin.key"))
+	identity, err := c.identity()
 	if err != nil {
 		return nil, err
 	}
-	return c.get(ctx, url, admin)
+	return c.get(ctx, url, identity)
+}
+
+// identity is the administrator's. Of a machine that has joined, where no
+// administrator is known, it is its kubelet's.
+func (c *Cluster) identity() (tls.Certificate, error) {
+	state, err := c.State()
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	if !state.joined() {
+		return tls.LoadX509KeyPair(c.path("pki", "admin.crt"), c.path("pki", "admin.key"))
+	}
+	kubelet, err := clientcmd.BuildConfigFromFlags("", c.nodePath(state.Host.Number, "root", "etc/kubernetes/kubelet.conf"))
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.X509KeyPair(kubelet.CertData, kubelet.KeyData)
 }
 
 // GetAnonymous fetches a URL of the cluster as one who has no certificate.

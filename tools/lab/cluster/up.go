@@ -19,6 +19,8 @@ type Spec struct {
 	Binaries string // folder of the built programs of this step; empty to leave those that are there
 	Images   string // folder of the image archives
 	Host     *Host  // nil: nodes are boxes
+	// Join, when set, makes Host a node of another machine's control plane.
+	Join *Invitation
 }
 
 // MaxNodes is how many nodes have an address.

@@ -16,6 +16,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/k8s-groundup/groundup/tools/lab/initd"
@@ -82,6 +83,15 @@ func Claim(home string) error {
 		return err
 	}
 	return os.Symlink(home, Programs)
+}
+
+// Has says whether an address is one of this machine's.
+func Has(ip string) (bool, error) {
+	addrs, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
+	if err != nil {
+		return false, fmt.Errorf("list addresses: %w", err)
+	}
+	return slices.ContainsFunc(addrs, func(a netlink.Addr) bool { return a.IP.Equal(net.ParseIP(ip)) }), nil
 }
 
 // Address is this machine's IPv4 address: that of the interface with the default

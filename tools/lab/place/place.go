@@ -1,8 +1,9 @@
 // Package place is where a cluster runs when that is not this computer: in virtual
 // machines, by qemu, by Lima or by Vagrant.
 //
-// Each machine has the repository with all that is built, and is a node by
-// itself, by `lab up --on host` inside (package host). Every other lab command is
+// Each machine has the repository with all that is built, and becomes a node by
+// `lab up --on host` inside (package host); all but the first join the first one's
+// control plane. Every other lab command is
 // run where the cluster is, as ssh would do it: so they all work alike, wherever
 // that may be. Which place it is, is written down in the home directory.
 package place
