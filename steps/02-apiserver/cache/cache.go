@@ -82,7 +82,7 @@ type Cache struct {
 	revision int64 // of the state; 0 before the first list
 	log      history
 	changed  chan struct{} // closed when revision grows
-	offered  map[int64]*Item
+	expected map[string]*Expectation
 	written  int64 // the newest revision that this process has made here
 }
 
@@ -92,7 +92,7 @@ func New(conf Config) *Cache {
 		conf.Now = time.Now
 	}
 	return &Cache{conf: conf, progress: make(chan struct{}, 1), items: tree(), changed: make(chan struct{}),
-		offered: map[int64]*Item{}}
+		expected: map[string]*Expectation{}}
 }
 
 func tree() *btree.BTree[*Item] {
@@ -173,6 +173,7 @@ func (c *Cache) list(ctx context.Context) error {
 	defer c.mu.Unlock()
 	c.items = items
 	c.log = history{begin: page.Revision}
+	c.reportedAll(page.Revision)
 	c.advance(page.Revision)
 	return nil
 }
@@ -193,50 +194,6 @@ func (c *Cache) advance(revision int64) {
 	c.changed = make(chan struct{})
 }
 
-// Offer tells the cache of an item that has just been written through this
-// process, so that it need not be decoded, nor encoded again, when the store
-// reports it. If it has been reported already, nothing happens.
-func (c *Cache) Offer(item *Item) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if item.Revision > c.revision {
-		c.offered[item.Revision] = item
-	}
-	c.written = max(c.written, item.Revision)
-}
-
-// Wrote tells the cache of a deletion that has just been made through this process.
-func (c *Cache) Wrote(revision int64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.written = max(c.written, revision)
-}
-
-// Written is the revision of the newest write of which this process has told.
-// A cache that has come as far shows this process all its own writes.
-func (c *Cache) Written() int64 {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	return c.written
-}
-
-// reported returns the items of events, nil for a deletion.
-func (c *Cache) reported(events []storage.Event) []*Item {
-	next := make([]*Item, len(events))
-	c.mu.Lock()
-	for i, e := range events {
-		next[i] = c.offered[e.Revision]
-		delete(c.offered, e.Revision)
-	}
-	c.mu.Unlock()
-	for i, e := range events {
-		if next[i] == nil && !e.Deleted {
-			next[i] = c.item(e.Record)
-		}
-	}
-	return next
-}
-
 // apply takes in what the store reports.
 func (c *Cache) apply(b storage.Batch) error {
 	next := c.reported(b.Events)
@@ -252,11 +209,6 @@ func (c *Cache) apply(b storage.Batch) error {
 	c.log.trim(now)
 	if b.Revision > c.revision {
 		c.advance(b.Revision)
-	}
-	for r := range c.offered { // came after the event, just before this lock
-		if r <= c.revision {
-			delete(c.offered, r)
-		}
 	}
 	return nil
 }

@@ -258,20 +258,3 @@ func TestAStoreThatFailsLeavesNoGap(t *testing.T) {
 		})
 	}
 }
-
-func TestAnOfferedItemIsNotDecodedAgain(t *testing.T) {
-	store := memory.New()
-	c := run(t, store)
-	revision := put(t, store, "ns/a", "1", 0)
-	item := NewItem(prefix+"ns/a", revision, &corev1.ConfigMap{})
-	c.Offer(item) // before or after the event: either must do no harm
-	fresh(t, c)
-	if got := c.Get(item.Key); got == nil || got.Revision != revision {
-		t.Errorf("got %v, want the item at %d", got, revision)
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.offered) != 0 {
-		t.Errorf("%d offered items are kept for ever", len(c.offered))
-	}
-}

@@ -76,15 +76,16 @@ func (r *Registry) create(ctx context.Context, namespace string, obj resource.Ob
 		}
 		return unwritten(key, obj), nil
 	}
-	revision, err := r.Store.Put(ctx, key, data, 0)
+	name := obj.GetName()
+	item, err := r.put(ctx, key, obj, data, 0)
 	var conflict *storage.Conflict
 	if errors.As(err, &conflict) {
-		return nil, r.exists(obj.GetName(), conflict)
+		return nil, r.exists(name, conflict)
 	}
 	if err != nil {
-		return nil, r.status(err, "create", obj.GetName())
+		return nil, r.status(err, "create", name)
 	}
-	return r.written(key, revision, obj), nil
+	return item, nil
 }
 
 func (r *Registry) exists(name string, c *storage.Conflict) error {

@@ -54,11 +54,7 @@ func (r *Registry) mark(ctx context.Context, old *cache.Item, next resource.Obje
 	if dryRun {
 		return unwritten(old.Key, next), nil
 	}
-	revision, err := r.Store.Put(ctx, old.Key, data, old.Revision)
-	if err != nil {
-		return nil, err
-	}
-	return r.written(old.Key, revision, next), nil
+	return r.put(ctx, old.Key, next, data, old.Revision)
 }
 
 // remove takes the object out of the store. last is how its client sees it for the last time.

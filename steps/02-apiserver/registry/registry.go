@@ -206,12 +206,17 @@ func (r *Registry) same(old *cache.Item, next []byte) bool {
 	return err == nil && bytes.Equal(now, next)
 }
 
-// written makes the item of what has just been written, and tells the cache.
-func (r *Registry) written(key string, revision int64, obj resource.Object) *cache.Item {
+// put writes obj, encoded as data, if the key is at the revision expected, and
+// returns its item. It takes obj over.
+func (r *Registry) put(ctx context.Context, key string, obj resource.Object, data []byte, expected int64) (*cache.Item, error) {
 	obj.GetObjectKind().SetGroupVersionKind(schema.GroupVersionKind{})
-	item := cache.NewItem(key, revision, obj)
-	r.Cache.Offer(item)
-	return item
+	e := r.Cache.Expect(key, data, obj)
+	revision, err := r.Store.Put(ctx, key, data, expected)
+	if err != nil {
+		r.Cache.Forget(e)
+		return nil, err
+	}
+	return r.Cache.Done(e, revision), nil
 }
 
 // unwritten is the item of a dry run.

@@ -169,11 +169,7 @@ func (r *Registry) update(ctx context.Context, old *cache.Item, w Write, change 
 	if r.same(old, data) {
 		return old, r.stillNewest(ctx, old)
 	}
-	revision, err := r.Store.Put(ctx, old.Key, data, old.Revision)
-	if err != nil {
-		return nil, err
-	}
-	return r.written(old.Key, revision, obj), nil
+	return r.put(ctx, old.Key, obj, data, old.Revision)
 }
 
 // stillNewest is a conflict if the item is not what the store has.
