@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/wire"
 )
 
 // An Event is one change of one object.
@@ -14,6 +15,8 @@ type Event struct {
 	Time     time.Time
 	Item     *Item // as it is since; nil if it was deleted
 	Old      *Item // as it was before; nil if it was created
+
+	Frames wire.Frames // of Item, or of Gone
 
 	once sync.Once
 	gone *Item

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/cache"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/wire"
 )
 
 // An Event is what one watcher is told.
@@ -19,6 +20,9 @@ type Event struct {
 	Item     *cache.Item // nil for a bookmark
 	Revision int64       // of a bookmark: all before it has been told
 	Initial  bool        // of a bookmark: it ends the initial events
+
+	// Frames are shared with all who watch the change; nil if there was no change.
+	Frames *wire.Frames
 }
 
 // A Watch is one client's view of what changes. One goroutine uses it.
@@ -94,11 +98,11 @@ func (s *selection) event(e *cache.Event) (Event, bool) {
 	is, was := s.contains(e.Item), s.contains(e.Old)
 	switch {
 	case is && was:
-		return Event{Type: watch.Modified, Item: e.Item}, true
+		return Event{Type: watch.Modified, Item: e.Item, Frames: &e.Frames}, true
 	case is:
-		return Event{Type: watch.Added, Item: e.Item}, true
+		return Event{Type: watch.Added, Item: e.Item, Frames: &e.Frames}, true
 	case was:
-		return Event{Type: watch.Deleted, Item: e.Gone()}, true
+		return Event{Type: watch.Deleted, Item: e.Gone(), Frames: &e.Frames}, true
 	}
 	return Event{}, false
 }

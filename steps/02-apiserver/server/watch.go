@@ -77,7 +77,9 @@ func (s *Server) watch(w http.ResponseWriter, q *request) error {
 	w.WriteHeader(http.StatusOK)
 	out := http.NewResponseController(w)
 	stream.send = func(frame []byte) error { _, err := w.Write(frame); return err }
-	stream.flush, stream.hurry = out.Flush, out.SetWriteDeadline
+	stream.flush = out.Flush
+	stream.late = newLookout(patience, func() { _ = out.SetWriteDeadline(time.Unix(1, 0)) }) // where it is not supported, there is no network
+	defer stream.late.close()
 	if stream.flush() == nil {
 		stream.run(ctx, s.stop, events)
 	}
@@ -100,7 +102,7 @@ type stream struct {
 
 	send  func(frame []byte) error // frames are not changed afterwards
 	flush func() error             // nil if send does
-	hurry func(time.Time) error    // sets until when both have to be done; nil if never
+	late  *lookout                 // ends both if they take too long; nil if never
 }
 
 // run writes until the client leaves, the time is over, the server stops, or the client is
@@ -138,9 +140,9 @@ func (s *stream) run(ctx context.Context, stop <-chan struct{}, events *registry
 
 // events writes events, and sees to it that they leave.
 func (s *stream) events(batch []registry.Event) error {
-	if s.hurry != nil && len(batch) > 0 {
-		_ = s.hurry(time.Now().Add(patience)) // where it is not supported, there is no network
-		defer func() { _ = s.hurry(time.Time{}) }()
+	if s.late != nil && len(batch) > 0 {
+		s.late.begin()
+		defer s.late.end()
 	}
 	for _, e := range batch {
 		if e.Type == watch.Bookmark && !s.bookmarks {
@@ -175,7 +177,14 @@ func (s *stream) event(e registry.Event) error {
 	case asPartial:
 		return s.encode(e.Type, partial(item.Object, s.out.version), kind.WithKind(string(asPartial)))
 	}
-	return s.write(e.Type, item, nil)
+	if e.Frames == nil {
+		return s.write(e.Type, item, nil)
+	}
+	frame, err := e.Frames.Get(&item.Body, s.out.media, string(e.Type), s.endpoint.GroupVersionKind)
+	if err != nil {
+		return err
+	}
+	return s.send(frame)
 }
 
 func (s *stream) encode(t watch.EventType, obj runtime.Object, kind schema.GroupVersionKind) error {

@@ -3,11 +3,41 @@ package wire
 import (
 	"encoding/binary"
 	"strconv"
+	"sync"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
+
+// Frames are the bytes of one change, as those who watch are told of it, each made
+// for the first who asks. The zero value is ready. Get may be called at the same time.
+type Frames struct {
+	mu   sync.Mutex // guards made
+	made []frame
+}
+
+type frame struct {
+	media Media
+	event string
+	bytes []byte
+}
+
+// Get returns what b.Event does. All calls are about the same object, which is b's.
+func (f *Frames) Get(b *Body, m Media, event string, kind schema.GroupVersionKind) ([]byte, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, known := range f.made {
+		if known.media == m && known.event == event {
+			return known.bytes, nil
+		}
+	}
+	data, err := b.Event(m, event, kind)
+	if err == nil {
+		f.made = append(f.made, frame{m, event, data})
+	}
+	return data, err
+}
 
 // Event returns the object within an event of a watch. In JSON that is a line. In
 // protobuf it is a message with its length before it, see
