@@ -15,7 +15,7 @@ func TestFactor(t *testing.T) {
 		{"as fast", 5 * ms, 5 * ms, 1},
 		{"faster, because we were busy", 5 * ms, 4 * ms, 1},
 		{"emulated", 5 * ms, 100 * ms, 20},
-		{"stuck", 5 * ms, time.Hour, 100},
+		{"stuck", 5 * ms, time.Hour, 50},
 		{"no measure", 0, 5 * ms, 1},
 	} {
 		if got := Factor(c.here, c.there); got != c.want {
