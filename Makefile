@@ -86,6 +86,10 @@ bench-api: ## the API server beside upstream's, after `make upstream`
 	@tools/upstream/build.sh bin/upstream kube-apiserver etcd
 	go run ./tools/lab/cmd/bench -apiserver -o bench-api.json $(BENCH)
 
+bench-scheduler: ## the scheduler beside upstream's, after `make upstream`
+	@tools/upstream/build.sh bin/upstream kube-scheduler
+	go run ./tools/lab/cmd/bench -scheduler -runs 1 -o bench-scheduler.json $(BENCH)
+
 bench: lab ## measure, print a table, and keep it as bench.json
 	tools/deps.sh bench && go run ./tools/lab/cmd/bench $(BENCH)
 
@@ -148,4 +152,4 @@ clean: ## remove what was built
 help:
 	@awk 'BEGIN {FS = ":.*## "} /^## / {print "\n" substr($$0, 4)} /^[a-z%-]+:.*## / {sub(/:.*/, "", $$1); sub(/%/, "NN", $$1); printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: help verify down read tasks status doctor list build tools test deps lint unit isolate docs steps critest upstream conformance bench bench-api leaks vm-deps vm-image vm-verify vms vm-test vm-test-all vm-lima-test vm-vagrant-test vm-validate modules clean
+.PHONY: help verify down read tasks status doctor list build tools test deps lint unit isolate docs steps critest upstream conformance bench bench-api bench-scheduler leaks vm-deps vm-image vm-verify vms vm-test vm-test-all vm-lima-test vm-vagrant-test vm-validate modules clean

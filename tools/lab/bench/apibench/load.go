@@ -2,11 +2,9 @@ package apibench
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -17,9 +15,10 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	protobufserializer "k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 )
 
@@ -102,12 +101,16 @@ func (l *load) createOneByOne(ctx context.Context, _ Config, _ *controlplane.Ser
 }
 
 func (l *load) createCrowd(ctx context.Context, _ Config, s *controlplane.Server, to *sample) error {
+	crowd, err := gather(ctx, s)
+	if err != nil {
+		return err
+	}
 	before, err := s.CPU()
 	if err != nil {
 		return err
 	}
 	begin := time.Now()
-	if err := createMany(ctx, s, "crowd", crowdPods); err != nil {
+	if err := createMany(ctx, crowd, "crowd", crowdPods); err != nil {
 		return err
 	}
 	to.crowd = milliseconds(time.Since(begin))
@@ -116,16 +119,33 @@ func (l *load) createCrowd(ctx context.Context, _ Config, s *controlplane.Server
 	return err
 }
 
-func createMany(ctx context.Context, s *controlplane.Server, prefix string, n int) error {
+// gather makes clients that are connected: how long that takes is another figure.
+func gather(ctx context.Context, s *controlplane.Server) ([]kubernetes.Interface, error) {
+	var crowd []kubernetes.Interface
+	for range clients {
+		api, err := connect(s.Config, protobuf)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := api.CoreV1().Namespaces().Get(ctx, namespace, metav1.GetOptions{}); err != nil {
+			return nil, err
+		}
+		crowd = append(crowd, api)
+	}
+	return crowd, nil
+}
+
+func createMany(ctx context.Context, crowd []kubernetes.Interface, prefix string, n int) error {
 	var next atomic.Int64
 	group, ctx := errgroup.WithContext(ctx)
-	for range clients {
+	for _, api := range crowd {
 		group.Go(func() error {
-			api, err := connect(s.Config, protobuf)
-			for i := next.Add(1); err == nil && int(i) <= n; i = next.Add(1) {
-				_, err = api.CoreV1().Pods(namespace).Create(ctx, pod(fmt.Sprintf("%s-%d", prefix, i)), metav1.CreateOptions{})
+			for i := next.Add(1); int(i) <= n; i = next.Add(1) {
+				if _, err := api.CoreV1().Pods(namespace).Create(ctx, pod(fmt.Sprintf("%s-%d", prefix, i)), metav1.CreateOptions{}); err != nil {
+					return err
+				}
 			}
-			return err
+			return nil
 		})
 	}
 	return group.Wait()
@@ -145,7 +165,11 @@ func (l *load) list(ctx context.Context, c Config, s *controlplane.Server, to *s
 			more -= already.pods
 		}
 	}
-	if err := createMany(ctx, s, "more", more); err != nil {
+	crowd, err := gather(ctx, s)
+	if err != nil {
+		return err
+	}
+	if err := createMany(ctx, crowd, "more", more); err != nil {
 		return err
 	}
 	for media, figure := range map[string]*float64{runtime.ContentTypeJSON: &to.listJSON, protobuf: &to.listProtobuf} {
@@ -186,17 +210,22 @@ func (l *load) watch(ctx context.Context, c Config, s *controlplane.Server, to *
 	return err
 }
 
-// deliver writes one object again and again and returns the median of how long
-// it took until a watcher had seen a write, over all writes and watchers.
+// deliver writes one object again and again, each time when all have seen the last
+// write, and returns the median of how long it took until a watcher had a
+// write's last byte, over all writes and watchers.
 func (l *load) deliver(ctx context.Context, s *controlplane.Server, watchers int) (float64, error) {
 	maps := l.api.CoreV1().ConfigMaps(namespace)
 	name := fmt.Sprintf("watched-by-%d", watchers)
-	if _, err := maps.Create(ctx, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{}); err != nil {
+	made, err := maps.Create(ctx, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
+	if err != nil {
 		return 0, err
 	}
-	crowd := &crowd{written: make([]time.Time, writes)}
 	ctx, cancel := context.WithCancel(ctx)
+	group, ctx := errgroup.WithContext(ctx)
+	defer group.Wait()
 	defer cancel()
+	seen := make(chan float64, watchers)
+	var begin atomic.Pointer[time.Time]
 	const perConnection = 100
 	for first := 0; first < watchers; first += perConnection {
 		api, err := connect(s.Config, protobuf)
@@ -204,66 +233,53 @@ func (l *load) deliver(ctx context.Context, s *controlplane.Server, watchers int
 			return 0, err
 		}
 		for range min(perConnection, watchers-first) {
-			w, err := api.CoreV1().ConfigMaps(namespace).Watch(ctx, metav1.ListOptions{FieldSelector: "metadata.name=" + name})
+			body, err := watchObject(ctx, api, name, made.ResourceVersion)
 			if err != nil {
 				return 0, err
 			}
-			crowd.add(w)
+			group.Go(func() error {
+				defer body.Close()
+				return eachFrame(body, func() { seen <- milliseconds(time.Since(*begin.Load())) })
+			})
 		}
 	}
+	var times []float64
 	for i := range writes {
 		patch := fmt.Appendf(nil, `{"data":{"n":"%d"}}`, i)
-		crowd.mark(i)
+		now := time.Now()
+		begin.Store(&now)
 		if _, err := maps.Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
 			return 0, err
 		}
-	}
-	return crowd.wait()
-}
-
-// A crowd is some watchers of one object.
-type crowd struct {
-	group errgroup.Group
-
-	mu      sync.Mutex // guards the fields below
-	written []time.Time
-	times   []float64
-}
-
-func (c *crowd) mark(n int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.written[n] = time.Now()
-}
-
-// add makes a watcher that stays until it has seen the last write.
-func (c *crowd) add(w watch.Interface) {
-	c.group.Go(func() error {
-		defer w.Stop()
-		for event := range w.ResultChan() {
-			seen := time.Now()
-			object, ok := event.Object.(*corev1.ConfigMap)
-			if !ok {
-				return fmt.Errorf("a watcher got %s: %v", event.Type, event.Object)
-			}
-			var n int
-			if _, err := fmt.Sscan(object.Data["n"], &n); err != nil {
-				continue // its creation
-			}
-			c.mu.Lock()
-			c.times = append(c.times, milliseconds(seen.Sub(c.written[n])))
-			c.mu.Unlock()
-			if n == writes-1 {
-				return nil
+		for range watchers {
+			select {
+			case t := <-seen:
+				times = append(times, t)
+			case <-ctx.Done():
+				return 0, group.Wait()
 			}
 		}
-		return errors.New("a watch has ended before its time")
-	})
+	}
+	return middle(times), nil
 }
 
-func (c *crowd) wait() (float64, error) {
-	err := c.group.Wait()
-	return middle(c.times), err
+// watchObject is a watch as client-go makes it, up to where the bytes would be decoded.
+func watchObject(ctx context.Context, api *kubernetes.Clientset, name, after string) (io.ReadCloser, error) {
+	return api.CoreV1().RESTClient().Get().Namespace(namespace).Resource("configmaps").
+		VersionedParams(&metav1.ListOptions{Watch: true, FieldSelector: "metadata.name=" + name, ResourceVersion: after}, scheme.ParameterCodec).
+		SetHeader("Accept", protobuf+";stream=watch").Stream(ctx)
+}
+
+// eachFrame calls saw for every event, until the stream ends.
+func eachFrame(body io.ReadCloser, saw func()) error {
+	frames := protobufserializer.LengthDelimitedFramer.NewFrameReader(body)
+	buffer := make([]byte, 64<<10)
+	for {
+		if _, err := frames.Read(buffer); err != nil {
+			return fmt.Errorf("a watch has ended before its time: %w", err)
+		}
+		saw()
+	}
 }
 
 func middle(times []float64) float64 {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/k8s-groundup/groundup/tools/lab/bench"
 	"github.com/k8s-groundup/groundup/tools/lab/bench/apibench"
+	"github.com/k8s-groundup/groundup/tools/lab/bench/schedbench"
 	"github.com/k8s-groundup/groundup/tools/lab/thread"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
@@ -25,13 +26,17 @@ func main() {
 	runs := flag.Int("runs", 5, "how `often` each is measured")
 	containers := flag.Bool("containers", false, "measure only containers")
 	api := flag.Bool("apiserver", false, "measure only the API server, beside upstream's (`make upstream` first)")
-	parts := flag.String("parts", "", "`parts` of the API server's figures: memory,create,crowd,list,watch (all without)")
+	scheduler := flag.Bool("scheduler", false, "measure only the scheduler, beside upstream's (`make upstream` first)")
+	some := flag.String("parts", "", "`parts` of the figures: of the API server memory,create,crowd,list,watch; of the scheduler plain,spread,anti-affinity,preemption (all without)")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
 	defer stop()
 	var err error
+	parts := strings.FieldsFunc(*some, func(r rune) bool { return r == ',' })
 	if *api {
-		err = apiServer(ctx, *repo, *out, *runs, strings.FieldsFunc(*parts, func(r rune) bool { return r == ',' }))
+		err = apiServer(ctx, *repo, *out, *runs, parts)
+	} else if *scheduler {
+		err = schedulers(ctx, *repo, *out, *runs, parts)
 	} else {
 		err = run(ctx, *repo, *out, *runs, *containers)
 	}
@@ -69,19 +74,49 @@ func run(ctx context.Context, repo, out string, runs int, onlyContainers bool) e
 
 // apiServer needs neither root nor a namespace: all is on loopback.
 func apiServer(ctx context.Context, repo, out string, runs int, parts []string) error {
-	binary := filepath.Join(repo, "bin", "bench", "kube-apiserver")
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", binary, "./steps/02-apiserver/cmd/kube-apiserver")
-	build.Dir, build.Env = repo, append(os.Environ(), "CGO_ENABLED=0")
-	if said, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("%v: %w\n%s", build.Args, err, said)
+	program, err := build(ctx, repo, "./steps/02-apiserver/cmd/kube-apiserver")
+	if err != nil {
+		return err
 	}
 	report := bench.NewReport()
-	rows, err := apibench.Run(ctx, apibench.Config{Ours: binary, Upstream: filepath.Join(repo, "bin/upstream"), Runs: runs, Pods: 10000, Watchers: 1000, Parts: parts})
+	rows, err := apibench.Run(ctx, apibench.Config{Ours: program, Upstream: filepath.Join(repo, "bin/upstream"), Runs: runs, Pods: 10000, Watchers: 1000, Parts: parts})
 	if err != nil {
 		return err
 	}
 	report.Rows = rows
 	return finish(report, out)
+}
+
+// schedulers needs neither, as well.
+func schedulers(ctx context.Context, repo, out string, runs int, parts []string) error {
+	server, err := build(ctx, repo, "./steps/02-apiserver/cmd/kube-apiserver")
+	if err != nil {
+		return err
+	}
+	ours, err := build(ctx, repo, "./steps/03-scheduler/cmd/kube-scheduler")
+	if err != nil {
+		return err
+	}
+	report := bench.NewReport()
+	report.Rows, err = schedbench.Run(ctx, schedbench.Config{
+		APIServer: server, Ours: ours, Upstream: filepath.Join(repo, "bin/upstream/kube-scheduler"),
+		Runs: runs, Pods: 5000, Nodes: []int{100, 1000}, Parts: parts,
+	})
+	if err != nil {
+		return err
+	}
+	return finish(report, out)
+}
+
+// build builds a program as it is measured.
+func build(ctx context.Context, repo, main string) (program string, err error) {
+	program = filepath.Join(repo, "bin", "bench", filepath.Base(main))
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", program, main)
+	cmd.Dir, cmd.Env = repo, append(os.Environ(), "CGO_ENABLED=0")
+	if said, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%v: %w\n%s", cmd.Args, err, said)
+	}
+	return program, nil
 }
 
 func finish(report bench.Report, out string) error {
