@@ -35,12 +35,16 @@ var groups = runtime.NewSchemeBuilder(
 )
 
 // Scheme returns a new scheme that knows the Go types of the groups served here,
-// and no other: what is registered costs memory and time at every start.
+// and no other: what is registered costs memory and time at every start. A step
+// that has rows of further groups adds their types.
 // Objects are kept in the version in which they are served, so there is no
 // conversion; upstream's scheme has internal types between the versions.
-func Scheme() *runtime.Scheme {
+func Scheme(more ...func(*runtime.Scheme) error) *runtime.Scheme {
 	s := runtime.NewScheme()
 	utilruntime.Must(groups.AddToScheme(s))
+	for _, add := range more {
+		utilruntime.Must(add(s))
+	}
 	metav1.AddToGroupVersion(s, schema.GroupVersion{Version: "v1"}) // Status, ListOptions and the others that every group shares
 	return s
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"mime"
 	"net/http"
 	"strings"
@@ -25,7 +24,9 @@ const MaxBody = 3 << 20
 
 // body reads a request's body, of which there is a most.
 func body(r *http.Request) ([]byte, error) {
-	data, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, MaxBody))
+	var b bytes.Buffer
+	b.Grow(int(min(max(r.ContentLength, 0), MaxBody)) + bytes.MinRead) // MinRead is for the end to be seen
+	_, err := b.ReadFrom(http.MaxBytesReader(nil, r.Body, MaxBody))
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
 		return nil, apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("limit is %d", MaxBody))
@@ -33,7 +34,7 @@ func body(r *http.Request) ([]byte, error) {
 	if err != nil {
 		return nil, apierrors.NewBadRequest("the body could not be read: " + err.Error())
 	}
-	return data, nil
+	return b.Bytes(), nil
 }
 
 // A codec reads what clients send, of the kinds that a scheme knows.

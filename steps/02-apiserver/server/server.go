@@ -63,6 +63,7 @@ type Server struct {
 	conf      Config
 	codec     *codec
 	endpoints map[schema.GroupVersionResource]*endpoint
+	stored    map[schema.GroupResource]*registry.Registry
 	handlers  map[string]http.Handler
 	converter func() managedfields.TypeConverter
 
@@ -83,6 +84,7 @@ func New(conf Config) (*Server, error) {
 		conf:      conf,
 		codec:     newCodec(conf.Scheme, conf.Codecs),
 		endpoints: map[schema.GroupVersionResource]*endpoint{},
+		stored:    map[schema.GroupResource]*registry.Registry{},
 		converter: sync.OnceValue(conf.TypeConverter),
 		stop:      make(chan struct{}),
 	}
@@ -100,6 +102,7 @@ func New(conf Config) (*Server, error) {
 			return nil, fmt.Errorf("there are two rows for %s", row.GroupVersionResource())
 		}
 		s.endpoints[row.GroupVersionResource()] = e
+		s.stored[row.GroupResource()] = e.registry
 	}
 	s.handlers = s.paths()
 	return s, nil
@@ -141,12 +144,7 @@ func (s *Server) Drain() {
 
 // Registry returns the registry of a resource, nil if it is not stored here.
 func (s *Server) Registry(r schema.GroupResource) *registry.Registry {
-	for gvr, e := range s.endpoints {
-		if gvr.GroupResource() == r {
-			return e.registry
-		}
-	}
-	return nil
+	return s.stored[r]
 }
 
 // Objects is how rows and admission see the server.

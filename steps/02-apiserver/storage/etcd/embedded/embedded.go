@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync/atomic"
+	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
@@ -109,6 +110,10 @@ func config(conf Config, stopping *atomic.Bool) (*embed.Config, error) {
 	c.TickMs, c.ElectionMs = 10, 50
 	c.UnsafeNoFsync, c.QuotaBackendBytes = conf.NoSync, conf.Quota
 	c.EnableGRPCGateway = false
+	// What is acknowledged is in the log, and synced. How often it goes from there into the
+	// database, which is synced too and keeps writers waiting, is only how long a
+	// start after a crash takes.
+	c.BackendBatchInterval = time.Second
 	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zapLogger(conf.Log, stopping))
 	return c, nil
 }
