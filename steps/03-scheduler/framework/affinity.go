@@ -28,6 +28,13 @@ func (t *Term) Selects(pod *Pod, namespace labels.Set) bool {
 		t.selector.Matches(labels.Set(pod.Labels))
 }
 
+// MaySelect is Selects for a namespace whose labels are not at hand: a selector
+// for namespaces that is not empty counts as if it selected any.
+func (t *Term) MaySelect(pod *Pod) bool {
+	_, selectable := t.namespaceSelector.Requirements()
+	return (slices.Contains(t.namespaces, pod.Namespace) || selectable) && t.selector.Matches(labels.Set(pod.Labels))
+}
+
 // newTerm parses one term of owner. A term without namespaces and without a
 // selector for them means the owner's own. (matchLabelKeys and
 // mismatchLabelKeys are in the selector already: the API server puts them there

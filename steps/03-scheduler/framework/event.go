@@ -32,7 +32,8 @@ const (
 	NodeRelabelled
 	NodeTaints // or spec.unschedulable
 
-	// Anything: look again, whatever it was.
+	// Anything: look again, whatever it was. No plugin is asked about it: it
+	// has no objects.
 	Anything Action = 1<<iota - 1
 )
 

@@ -70,10 +70,11 @@ func (n *Node) SetObject(object *corev1.Node) {
 	n.Allocatable = NewResources(object.Status.Allocatable)
 	n.MaxPods = object.Status.Allocatable.Pods().Value()
 	for _, taint := range object.Spec.Taints {
-		if taint.Effect == corev1.TaintEffectPreferNoSchedule {
-			n.SoftTaints = append(n.SoftTaints, taint)
-		} else {
+		switch taint.Effect {
+		case corev1.TaintEffectNoSchedule, corev1.TaintEffectNoExecute:
 			n.HardTaints = append(n.HardTaints, taint)
+		case corev1.TaintEffectPreferNoSchedule:
+			n.SoftTaints = append(n.SoftTaints, taint)
 		}
 	}
 	for _, image := range object.Status.Images {
@@ -129,6 +130,13 @@ func (n *Node) count(pod *Pod, sign int64) {
 		n.Groups[i].Count += sign
 	}
 }
+
+// AnyAffinity reports whether a pod on the node has inter-pod affinity or
+// anti-affinity, required or preferred.
+func (n *Node) AnyAffinity() bool { return n.withAffinity > 0 }
+
+// AnyAntiAffinity reports whether a pod on the node has required anti-affinity.
+func (n *Node) AnyAntiAffinity() bool { return n.withAntiAffinity > 0 }
 
 // Clone returns a node that can be changed while this one stays as it is.
 func (n *Node) Clone() *Node {

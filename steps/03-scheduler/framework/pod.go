@@ -33,13 +33,15 @@ type Pod struct {
 	PreferredAffinity     []Term
 	PreferredAntiAffinity []Term
 
+	// Invalid says which field of the inter-pod affinity cannot be understood.
+	Invalid error
+
 	Class Class
 }
 
 // NewPod parses an object. The object belongs to the Pod from now on: nobody
-// changes it any more. An error says which field of the pod's spec cannot be
-// understood; the Pod is good for counting then (its place on a node, its
-// resources), but not for being scheduled.
+// changes it any more. The error is the Pod's Invalid: the Pod is good for
+// counting then (its place on a node, its resources), but will not be scheduled.
 func NewPod(object *corev1.Pod) (*Pod, error) {
 	p := &Pod{
 		Pod:          object,
@@ -50,12 +52,11 @@ func NewPod(object *corev1.Pod) (*Pod, error) {
 		p.Priority = *object.Spec.Priority
 	}
 	p.Requests, p.NonZero = requests(object)
-	err := p.parseAffinity()
-	p.Class = classOf(object)
-	if err != nil {
-		return p, fmt.Errorf("pod %s/%s: %w", object.Namespace, object.Name, err)
+	if err := p.parseAffinity(); err != nil {
+		p.Invalid = fmt.Errorf("pod %s/%s: %w", object.Namespace, object.Name, err)
 	}
-	return p, nil
+	p.Class = classOf(object)
+	return p, p.Invalid
 }
 
 // HasAffinity reports whether the pod has an opinion on where other pods are.
