@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -251,6 +250,16 @@ func waitForCounter(t *testing.T, ctx context.Context, c *kubernetes.Clientset, 
 	}
 }
 
+// etcd runs `kube-apiserver etcd` with arguments.
+func etcd(t *testing.T, args ...string) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], append([]string{"etcd"}, args...)...)
+	cmd.Env = append(os.Environ(), "BE_THE_SERVER=1")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("etcd %v: %v\n%s", args, err, out)
+	}
+}
+
 func TestDataIsSnapshotAndRestored(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -263,9 +272,7 @@ func TestDataIsSnapshotAndRestored(t *testing.T) {
 	}
 	file := filepath.Join(t.TempDir(), "snapshot.db")
 	for _, args := range [][]string{{"snapshot", file, "--data-dir", p.dir}, {"defrag", "--data-dir", p.dir}} {
-		if err := etcdCommand(ctx, args, os.Stderr); err != nil {
-			t.Fatalf("etcd %v: %v", args, err)
-		}
+		etcd(t, args...)
 	}
 	if err := maps.Delete(ctx, "kept", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
@@ -274,37 +281,10 @@ func TestDataIsSnapshotAndRestored(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(p.dir, "etcd")); err != nil {
 		t.Fatal(err)
 	}
-	if err := etcdCommand(ctx, []string{"restore", file, "--data-dir", p.dir}, os.Stderr); err != nil {
-		t.Fatal(err)
-	}
+	etcd(t, "restore", file, "--data-dir", p.dir)
 	p.start()
 	p.client(ctx)
 	if _, err := maps.Get(ctx, "kept", metav1.GetOptions{}); err != nil {
 		t.Errorf("after the restore: %v", err)
-	}
-}
-
-func TestFlags(t *testing.T) {
-	for _, c := range []struct {
-		name string
-		args []string
-		want string // in the error; empty is none
-	}{
-		{"data alone", []string{"--data-dir", "d"}, ""},
-		{"nothing", nil, "--data-dir is missing"},
-		{"etcd without certificates", []string{"--etcd-servers", "http://127.0.0.1:2379"}, "--tls-cert-file"},
-		{"a bad address", []string{"--data-dir", "d", "--bind-address", "here"}, "--bind-address"},
-		{"a bad range", []string{"--data-dir", "d", "--service-cluster-ip-range", "10.0.0.1"}, "--service-cluster-ip-range"},
-		{"no time", []string{"--data-dir", "d", "--event-ttl", "0s"}, "--event-ttl"},
-		{"something else", []string{"--data-dir", "d", "more"}, `unknown argument "more"`},
-		{"an unknown flag", []string{"--nope"}, "unknown flag"},
-	} {
-		_, err := parse(c.args)
-		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: got %v, want %q", c.name, err, c.want)
-		}
-	}
-	if err := etcdCommand(t.Context(), []string{"explode"}, os.Stderr); err == nil || !strings.Contains(err.Error(), "usage") {
-		t.Errorf("an unknown command: got %v, want the usage", err)
 	}
 }
