@@ -67,4 +67,11 @@ require (
 	sigs.k8s.io/json v0.0.0-20250730193827-2d320260d730 // indirect
 	sigs.k8s.io/randfill v1.0.0 // indirect
 	sigs.k8s.io/structured-merge-diff/v6 v6.4.2 // indirect
+	github.com/k8s-groundup/groundup/steps/02-apiserver v0.0.0
 )
+
+replace github.com/k8s-groundup/groundup/steps/00-container => ../00-container
+
+replace github.com/k8s-groundup/groundup/steps/01-kubelet => ../01-kubelet
+
+replace github.com/k8s-groundup/groundup/steps/02-apiserver => ../02-apiserver
