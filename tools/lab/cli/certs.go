@@ -33,7 +33,7 @@ func certsCommand() *cobra.Command {
 			return printCertificates(cmd.OutOrStdout(), c, all)
 		},
 	}
-	certs.AddCommand(renewCommand())
+	certs.AddCommand(thereToo(renewCommand()))
 	return certs
 }
 
