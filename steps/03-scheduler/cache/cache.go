@@ -103,11 +103,22 @@ func (c *Cache) SetPod(pod *framework.Pod) {
 	c.place(pod, pod.Spec.NodeName, false)
 }
 
-// RemovePod says that a pod is gone, or has come to its end and uses nothing any more.
-func (c *Cache) RemovePod(uid types.UID) {
+// Pod returns a pod that is on a node, or assumed to be; nil if there is none.
+func (c *Cache) Pod(uid types.UID) *framework.Pod {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.remove(uid)
+	if p := c.pods[uid]; p != nil {
+		return p.pod
+	}
+	return nil
+}
+
+// RemovePod says that a pod is gone, or has come to its end and uses nothing any
+// more. It returns the pod as it was, nil if it was on no node.
+func (c *Cache) RemovePod(uid types.UID) *framework.Pod {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.remove(uid)
 }
 
 // Assume places a pod on the node that has been decided on. An error means that it
@@ -131,17 +142,15 @@ func bound(pod *framework.Pod, node string) *framework.Pod {
 	return &assumed
 }
 
-// Forget takes an assumption back and says whether there was one: what the API
-// server has told of the pod in the meantime stays.
-func (c *Cache) Forget(uid types.UID) bool {
+// Forget takes an assumption back, and returns the pod as it was assumed; nil if
+// it is not assumed any more, as the API server has told of it in the meantime.
+func (c *Cache) Forget(uid types.UID) *framework.Pod {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	p := c.pods[uid]
-	if p == nil || !p.assumed {
-		return false
+	if p := c.pods[uid]; p == nil || !p.assumed {
+		return nil
 	}
-	c.remove(uid)
-	return true
+	return c.remove(uid)
 }
 
 // IsAssumed says whether a pod has been given a node that the API server has not
@@ -159,16 +168,17 @@ func (c *Cache) place(pod *framework.Pod, node string, assumed bool) {
 	c.denominate(pod.UID)
 }
 
-func (c *Cache) remove(uid types.UID) {
+func (c *Cache) remove(uid types.UID) *framework.Pod {
 	p := c.pods[uid]
 	if p == nil {
-		return
+		return nil
 	}
 	delete(c.pods, uid)
 	if err := c.node(p.node).RemovePod(p.pod); err != nil {
 		panic(err) // whoever is in pods is on a node
 	}
 	c.forgetEmpty(p.node)
+	return p.pod
 }
 
 // Nominate says that a pod waits for its place on a node, which others of lower

@@ -120,26 +120,33 @@ func (q *Queue) Add(pod *framework.Pod, now time.Time) {
 	q.put(item, active)
 }
 
-// Update replaces a pod with a newer version of it. events are what this means to
-// the pod itself; the caller tells the other pods by [Queue.Happened].
-func (q *Queue) Update(pod *framework.Pod, now time.Time, events ...framework.Event) {
+// Update replaces a pod with a newer version of it, which may help it.
+func (q *Queue) Update(pod *framework.Pod, now time.Time) {
 	item := q.items[pod.UID]
 	if item == nil {
 		q.Add(pod, now)
 		return
 	}
+	change := framework.SelfUpdated(q.newest(item), pod)
 	q.replace(item, pod)
 	switch {
 	case item.place == inFlight:
-		q.keep(events)
+		q.keep(change)
 	case item.place == held && !q.Held(pod):
 		q.leave(item)
 		item.Since = now
 		q.put(item, active)
-	case item.place == unschedulable && slices.ContainsFunc(events, func(e framework.Event) bool { return q.Helps(item, e) }):
+	case item.place == unschedulable && change.Action != 0 && q.Helps(item, change):
 		q.leave(item)
 		q.requeue(item, now)
 	}
+}
+
+func (q *Queue) newest(item *Item) *framework.Pod {
+	if pod := q.changed[item.Pod.UID]; pod != nil {
+		return pod
+	}
+	return item.Pod
 }
 
 // replace: whoever decides about the pod has the version it was popped with.
@@ -249,7 +256,7 @@ func (q *Queue) Done(item *Item) {
 
 // Happened moves the pods that the event could help.
 func (q *Queue) Happened(e framework.Event, now time.Time) {
-	q.keep([]framework.Event{e})
+	q.keep(e)
 	for _, item := range q.unschedulable {
 		if q.Helps(item, e) {
 			q.leave(item)
@@ -258,9 +265,9 @@ func (q *Queue) Happened(e framework.Event, now time.Time) {
 	}
 }
 
-func (q *Queue) keep(events []framework.Event) {
-	if len(q.deciding) > 0 {
-		q.happened = append(q.happened, events...)
+func (q *Queue) keep(e framework.Event) {
+	if len(q.deciding) > 0 && e.Action != 0 {
+		q.happened = append(q.happened, e)
 	}
 }
 

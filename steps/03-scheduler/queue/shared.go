@@ -97,8 +97,8 @@ func (s *Shared) Add(pod *framework.Pod) {
 	s.do(func(q *Queue, now time.Time) { q.Add(pod, now) })
 }
 
-func (s *Shared) Update(pod *framework.Pod, events ...framework.Event) {
-	s.do(func(q *Queue, now time.Time) { q.Update(pod, now, events...) })
+func (s *Shared) Update(pod *framework.Pod) {
+	s.do(func(q *Queue, now time.Time) { q.Update(pod, now) })
 }
 
 func (s *Shared) Delete(uid types.UID) {

@@ -1,0 +1,119 @@
+// Command kube-scheduler gives pods their nodes.
+//
+// It needs a kubeconfig and nothing else; with upstream's flags, and upstream's file
+// of the kind KubeSchedulerConfiguration, it is set up as upstream's is.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"strconv"
+	"time"
+
+	"github.com/spf13/pflag"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+
+	"github.com/k8s-groundup/groundup/steps/03-scheduler/decide"
+	"github.com/k8s-groundup/groundup/steps/03-scheduler/explain"
+	"github.com/k8s-groundup/groundup/steps/03-scheduler/metrics"
+	"github.com/k8s-groundup/groundup/steps/03-scheduler/profile"
+	"github.com/k8s-groundup/groundup/steps/03-scheduler/scheduler"
+	"github.com/k8s-groundup/groundup/steps/03-scheduler/serving"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stderr); err != nil && !errors.Is(err, pflag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "kube-scheduler:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, stderr io.Writer) error {
+	f, conf, err := parse(args)
+	if err != nil {
+		return err
+	}
+	log := f.logger(stderr)
+	klog.SetSlogLogger(log) // client-go's
+
+	// The API server: one connection for what is decided, one for what is told, and
+	// one for the lease, which nothing may keep waiting.
+	deciding, telling, leading, err := clients(conf)
+	if err != nil {
+		return err
+	}
+
+	// Who decides about which pods.
+	informers := scheduler.Informers(deciding)
+	profiles, err := profile.All(conf, nil)
+	if err != nil {
+		return err
+	}
+	recorders := newRecorders(telling)
+	for name, p := range profiles {
+		p.Recorder = recorders.of(name)
+	}
+	watching := &observer{}
+	s := scheduler.New(scheduler.Config{
+		Client: deciding, Informers: informers, Profiles: profiles, Observer: watching,
+		InitialBackoff: time.Duration(*conf.PodInitialBackoffSeconds) * time.Second,
+		MaxBackoff:     time.Duration(*conf.PodMaxBackoffSeconds) * time.Second,
+		Writes:         writes,
+		Clock:          clock.RealClock{},
+		Log:            log,
+	})
+	watching.Metrics = metrics.New(s.Pending)
+
+	// Who may ask.
+	access, err := f.access(telling)
+	if err != nil {
+		return err
+	}
+	certificate, err := serving.TLS(f.tlsCert, f.tlsKey, f.bind)
+	if err != nil {
+		return err
+	}
+	election, err := newElection(conf, leading, log)
+	if err != nil {
+		return err
+	}
+	handler := serving.Handlers{
+		Checks:  map[string]func() error{"informer-sync": s.Ready, "leaderElection": election.check},
+		Metrics: watching.Metrics.Handler(), Config: conf, Why: &watching.Decisions, Profiling: *conf.EnableProfiling,
+	}.Handler(access)
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(f.bind, strconv.Itoa(f.port)))
+	if err != nil {
+		return err
+	}
+	log.Info("listening", "address", listener.Addr().String())
+
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return serving.Run(ctx, listener, certificate, handler, log) })
+	group.Go(func() error { return recorders.run(ctx) })
+	group.Go(func() error { return s.Watch(ctx) })
+	group.Go(func() error { return election.run(ctx, s.Run) })
+	return group.Wait()
+}
+
+// writes is how many requests a scheduler has under way at once. The API server
+// serves two hundred, and there are others.
+const writes = 100
+
+// An observer counts what happens, and remembers why.
+type observer struct {
+	*metrics.Metrics
+	explain.Decisions
+}
+
+// Decided implements scheduler.Observer.
+func (o *observer) Decided(d *decide.Decision) { o.Decisions.Decided(d) }
