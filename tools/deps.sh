@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what building and testing need from Debian's packages, where there is
-# apt, and says what it installs and why. Nothing is installed twice.
+# apt, and says what it installs and why. Nothing is installed twice. `deps.sh bench`
+# adds what benchmarks need; `deps.sh -` reads another list than the one here.
 set -euo pipefail
 
 # program or file -> package, and what it is for
@@ -13,8 +14,11 @@ needs=(
 )
 if [ "${1:-}" = bench ]; then
   needs+=("runc           runc              the peer that we measure against")
+elif [ "${1:-}" = - ]; then
+  mapfile -t needs
 fi
 
+PATH=$PATH:/usr/sbin:/sbin
 missing=()
 for need in "${needs[@]}"; do
   read -r what package why <<<"$need"
@@ -29,7 +33,7 @@ done
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 if ! command -v apt-get >/dev/null; then
-  echo "there is no apt-get here: install these by the means of your system" >&2
+  echo "there is no apt-get here: install these by the means of your system, or have a virtual machine: docs/vms.md" >&2
   exit 1
 fi
 sudo=()

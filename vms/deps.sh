@@ -34,26 +34,4 @@ if [ "${1:-}" = libvirt ]; then
   needs+=("iptables    iptables          to route for them")
 fi
 
-PATH=$PATH:/usr/sbin:/sbin
-missing=()
-for need in "${needs[@]}"; do
-  read -r what package why <<<"$need"
-  if [[ $what = /* ]]; then
-    [ -e "$what" ] && continue
-  else
-    command -v "$what" >/dev/null && continue
-  fi
-  echo "missing: $package ($why)"
-  missing+=("$package")
-done
-[ ${#missing[@]} -gt 0 ] || exit 0
-
-if ! command -v apt-get >/dev/null; then
-  echo "there is no apt-get here: install these by the means of your system, or use Lima (docs/vms.md)" >&2
-  exit 1
-fi
-sudo=()
-[ "$(id -u)" = 0 ] || sudo=(sudo)
-echo "installing: ${missing[*]}"
-"${sudo[@]}" apt-get update -qq
-DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}"
+printf '%s\n' "${needs[@]}" | "$(dirname "$0")/../tools/deps.sh" -
