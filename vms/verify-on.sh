@@ -67,7 +67,7 @@ back() {
 say "$nodes up"
 factor=$(bin/vm/vm enter --state "$state" node-1 -- printenv GROUNDUP_VM_FACTOR)
 factor=$((${factor%.*} + 1))
-shared=$("$lab" kubeconfig 2>/dev/null || :) # empty when there is no API server
+shared=$("$lab" kubectl version -o json 2>/dev/null || :) # empty when there is no API server
 for n in $(seq "$nodes"); do
   "$lab" shell "node-$n" -- sh -c 'cat >/etc/kubernetes/manifests/beat.yaml' <<'YAML'
 apiVersion: v1

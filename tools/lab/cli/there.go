@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -197,6 +198,9 @@ func (t *there) down(r *reporter) error {
 	if err := r.do("remove the machines by "+t.record.On, func() error { return quietly(context.Background(), t.Down()) }); err != nil {
 		return err
 	}
+	if err := os.Remove(t.kubeconfigFile()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	return place.Forget(t.home)
 }
 
@@ -283,6 +287,9 @@ func thereToo(cmd *cobra.Command) *cobra.Command {
 // forward runs a command line in the machine that it is about, or, if it is one of
 // those that show everything, in all.
 func (t *there) forward(cmd *cobra.Command, args, line []string) error {
+	if cmd.Name() == "kubeconfig" {
+		return t.kubeconfig(cmd.Context(), cmd.OutOrStdout())
+	}
 	first, last := t.machines(cmd, args, line)
 	for n := first; n <= last; n++ {
 		err := t.lab(cmd.Context(), n, line...)

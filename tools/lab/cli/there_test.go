@@ -43,6 +43,8 @@ case $1 in
 invite) echo "for $2" ;;
 address) echo 192.168.104.$n ;;
 pods) [ "$n" = 3 ] ;; # the pod is there
+kubeconfig) echo /etc/admin.conf ;;
+/etc/admin.conf) echo '{clusters: [{name: k, cluster: {server: "https://10.99.0.1:6443"}}]}' ;;
 esac`
 	return exec.Command("sh", append([]string{"-c", script, "sh", p.asked, fmt.Sprint(n)}, argv...)...)
 }
@@ -55,6 +57,31 @@ func (p paper) lines() []string {
 		p.t.Fatal(err)
 	}
 	return strings.Split(strings.TrimSpace(string(b)), "\n")
+}
+
+// forwarding is paper with a port of this computer.
+type forwarding struct{ paper }
+
+func (forwarding) APIServer() string { return "127.0.0.1:6443" }
+
+func TestKubeconfigOfThisComputer(t *testing.T) {
+	p := newPaper(t, nil)
+	var out strings.Builder
+	m := cluster3(p, 2)
+	if err := m.kubeconfig(t.Context(), &out); err == nil || !strings.Contains(err.Error(), "lab kubectl") {
+		t.Errorf("where nothing is forwarded: got %v, want another way", err)
+	}
+	m.Place, m.home = forwarding{p}, t.TempDir()
+	if err := m.kubeconfig(t.Context(), &out); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(strings.TrimSpace(out.String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := string(b); !strings.Contains(got, "server: https://127.0.0.1:6443\n") {
+		t.Errorf("got %s, want the forwarded port", got)
+	}
 }
 
 func cluster3(p paper, step int) *there {

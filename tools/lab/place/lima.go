@@ -43,4 +43,10 @@ func (l lima) Address(int) string { return "" }
 
 func (l lima) Down() *exec.Cmd { return l.up(0) }
 
-var _ Place = lima{}
+// APIServer: groundup.yaml forwards it.
+func (lima) APIServer() string { return "127.0.0.1:6443" }
+
+var (
+	_ Place     = lima{}
+	_ Forwarder = lima{}
+)

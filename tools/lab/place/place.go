@@ -40,6 +40,12 @@ type Place interface {
 	Down() *exec.Cmd
 }
 
+// A Forwarder is a place whose first machine has an API server that this computer
+// reaches by a port of its own.
+type Forwarder interface {
+	APIServer() string // address and port
+}
+
 // Names are those of all places, as --on takes them.
 var Names = []string{"qemu", "lima", "vagrant"}
 

@@ -43,4 +43,10 @@ func (v vagrant) Address(n int) string { return fmt.Sprintf("192.168.56.%d", 10+
 
 func (v vagrant) Down() *exec.Cmd { return v.sh(9, "vagrant destroy --force") }
 
-var _ Place = vagrant{}
+// APIServer: the Vagrantfile forwards it.
+func (vagrant) APIServer() string { return "127.0.0.1:6443" }
+
+var (
+	_ Place     = vagrant{}
+	_ Forwarder = vagrant{}
+)
