@@ -22,6 +22,7 @@ import (
 	"github.com/k8s-groundup/groundup/steps/03-scheduler/decide"
 	"github.com/k8s-groundup/groundup/steps/03-scheduler/framework"
 	"github.com/k8s-groundup/groundup/steps/03-scheduler/plugins"
+	"github.com/k8s-groundup/groundup/steps/03-scheduler/preempt"
 	"github.com/k8s-groundup/groundup/steps/03-scheduler/scheduler"
 )
 
@@ -78,8 +79,8 @@ func (m *maker) profile(set *configv1.Plugins) *scheduler.Profile {
 	for _, w := range m.at("score", isScore, set.Score, set.PreScore) {
 		p.Scores = append(p.Scores, decide.Weighted{Plugin: w.Plugin, Weight: w.weight})
 	}
-	for _, w := range m.at("postFilter", is[scheduler.Preemption], set.PostFilter) {
-		p.Preemption = w.Plugin.(scheduler.Preemption)
+	for _, w := range m.at("postFilter", is[preemption], set.PostFilter) {
+		p.Preemption = w.Plugin.(preemption).options()
 	}
 	if len(m.at("bind", is[binder], set.Bind)) == 0 {
 		m.errs = append(m.errs, field.Required(m.path.Child("bind"), "at least one bind plugin is needed"))
@@ -147,8 +148,12 @@ func (m *maker) construct(name string) (framework.Plugin, error) {
 	switch name {
 	case "DefaultBinder":
 		return binder{}, nil
-	case "DefaultPreemption":
-		return preemption{}, nil
+	case preempt.Name:
+		args, ok := config.Args(m.from, name).(*configv1.DefaultPreemptionArgs)
+		if !ok {
+			return nil, errors.New("its arguments are not of the type DefaultPreemptionArgs")
+		}
+		return preemption{args}, nil
 	}
 	return plugins.New(name, config.Args(m.from, name), m.together)
 }
@@ -169,6 +174,13 @@ type binder struct{}
 
 func (binder) Name() string { return "DefaultBinder" }
 
-type preemption struct{}
+// preemption is the name of package preempt, and how far it is to look.
+type preemption struct {
+	args *configv1.DefaultPreemptionArgs
+}
 
-func (preemption) Name() string { return "DefaultPreemption" }
+func (preemption) Name() string { return preempt.Name }
+
+func (p preemption) options() *preempt.Options {
+	return &preempt.Options{MinNodes: int(*p.args.MinCandidateNodesAbsolute), MinPercentage: int(*p.args.MinCandidateNodesPercentage)}
+}

@@ -2,16 +2,69 @@ package scheduler
 
 import (
 	"context"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/k8s-groundup/groundup/steps/03-scheduler/decide"
 	"github.com/k8s-groundup/groundup/steps/03-scheduler/framework"
+	"github.com/k8s-groundup/groundup/steps/03-scheduler/preempt"
 )
 
-// Preemption finds pods of lower priority that could make room.
-type Preemption interface {
-	framework.Plugin
+// preempt looks for pods that have to go so that this one finds room, and says so in
+// the error. It changes nothing yet but who is nominated for which node: that the
+// next decision has to know.
+func (s *Scheduler) preempt(profile *Profile, d *decide.Decision, fit *decide.FitError) preempt.Plan {
+	if profile.Preemption == nil {
+		return preempt.Plan{}
+	}
+	options := *profile.Preemption
+	options.Rand, options.Now, options.Budgets = s.from.Rand, time.Now(), s.Lists.Budgets()
+	plan := preempt.Preempt(&s.snapshot, d, options)
+	fit.Preemption = plan.Message
+	s.Observer.Preempted(len(plan.Victims))
+	if !plan.Keep {
+		s.cache.Nominate(d.Pod, plan.Node)
+	}
+	for _, other := range plan.Displaced {
+		s.cache.Denominate(other.UID)
+	}
+	return plan
 }
 
-func (s *Scheduler) preempt(profile *Profile, d *decide.Decision, fit *decide.FitError) (node string, act func(context.Context)) {
-	return "", func(context.Context) {}
+// evict carries a plan out: the victims are told why they end, and have the time
+// that they asked for. Who was to take their place looks for another one.
+func (s *Scheduler) evict(ctx context.Context, preemptor *framework.Pod, profile *Profile, plan preempt.Plan) {
+	for _, other := range plan.Displaced {
+		if err := s.patch(ctx, other.Pod, statusPatch{"nominatedNodeName": ""}); err != nil {
+			s.Log.Warn("take a nomination back", "pod", other.Namespace+"/"+other.Name, "err", err)
+		}
+	}
+	for _, victim := range plan.Victims {
+		if victim.Terminating() {
+			continue
+		}
+		if err := s.end(ctx, victim.Pod, profile); err != nil {
+			s.Log.Warn("preempt a pod", "pod", victim.Namespace+"/"+victim.Name, "err", err)
+			continue
+		}
+		profile.Recorder.Eventf(victim.Pod, preemptor.Pod, corev1.EventTypeNormal, "Preempted", "Preempting", "Preempted by pod %v on node %v", preemptor.UID, plan.Node)
+	}
+}
+
+// end deletes a victim. That it has gone by itself is as good.
+func (s *Scheduler) end(ctx context.Context, victim *corev1.Pod, profile *Profile) error {
+	patch := statusPatch{}
+	patch.set(victim, corev1.PodCondition{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: corev1.PodReasonPreemptionByScheduler,
+		Message: profile.Name + ": preempting to accommodate a higher priority pod"})
+	if err := s.patch(ctx, victim, patch); err != nil {
+		return err
+	}
+	err := s.Client.CoreV1().Pods(victim.Namespace).Delete(ctx, victim.Name, metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(victim.UID))})
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) { // it is another pod of this name
+		return nil
+	}
+	return err
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/k8s-groundup/groundup/steps/03-scheduler/decide"
 	"github.com/k8s-groundup/groundup/steps/03-scheduler/framework"
+	"github.com/k8s-groundup/groundup/steps/03-scheduler/preempt"
 	"github.com/k8s-groundup/groundup/steps/03-scheduler/queue"
 )
 
@@ -25,23 +26,25 @@ const noNodes = "no nodes"
 func (s *Scheduler) reject(ctx context.Context, item *queue.Item, profile *Profile, d *decide.Decision, begin time.Time) {
 	var fit *decide.FitError
 	var by []string
+	var plan preempt.Plan
 	result, reason := "unschedulable", corev1.PodReasonUnschedulable
-	node, act := "", func(context.Context) {}
 	switch {
 	case errors.As(d.Err, &fit):
-		node, act = s.preempt(profile, d, fit)
-		by = fit.Plugins()
+		plan, by = s.preempt(profile, d, fit), fit.Plugins()
 	case errors.Is(d.Err, decide.ErrNoNodes):
 		by = []string{noNodes}
 	default:
 		result, reason = "error", corev1.PodReasonSchedulerError
 		s.Log.Error("decide about a pod", "pod", item.Pod.Namespace+"/"+item.Pod.Name, "err", d.Err)
 	}
-	s.cache.Nominate(item.Pod, node)
 	s.Observer.Attempted(profile.Name, result, item, time.Since(begin))
 	s.write(func() {
-		act(ctx)
-		s.tell(ctx, item.Pod, profile, reason, d.Err, &node)
+		s.evict(ctx, item.Pod, profile, plan)
+		nominated := &plan.Node
+		if plan.Keep {
+			nominated = nil
+		}
+		s.tell(ctx, item.Pod, profile, reason, d.Err, nominated)
 		if len(by) == 0 {
 			s.queue.Fail(item)
 		} else {

@@ -46,6 +46,7 @@ import (
 	"github.com/k8s-groundup/groundup/steps/03-scheduler/cache"
 	"github.com/k8s-groundup/groundup/steps/03-scheduler/decide"
 	"github.com/k8s-groundup/groundup/steps/03-scheduler/framework"
+	"github.com/k8s-groundup/groundup/steps/03-scheduler/preempt"
 	"github.com/k8s-groundup/groundup/steps/03-scheduler/queue"
 )
 
@@ -55,7 +56,7 @@ type Profile struct {
 
 	PreEnqueue []framework.PreEnqueuePlugin
 	Sort       framework.QueueSortPlugin
-	Preemption Preemption // or nil
+	Preemption *preempt.Options // nil: nobody is preempted
 
 	Recorder events.EventRecorder // of events that are this scheduler's
 }
@@ -78,6 +79,8 @@ type Observer interface {
 	Attempted(profile, result string, item *queue.Item, took time.Duration)
 	// Decided has the decision; it is not changed any more.
 	Decided(*decide.Decision)
+	// Preempted says how many pods an attempt to make room will end.
+	Preempted(victims int)
 }
 
 // A Config is what a scheduler works with.
@@ -85,6 +88,7 @@ type Config struct {
 	Client    kubernetes.Interface
 	Informers informers.SharedInformerFactory // made by Informers
 	Profiles  map[string]*Profile             // by their name
+	Lists     *Lists
 	Observer  Observer
 	Log       *slog.Logger
 	Clock     clock.WithTicker

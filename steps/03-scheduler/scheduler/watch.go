@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -41,7 +42,7 @@ func slim(obj any) (any, error) {
 // done: the cache first, so that a pod which is looked at again because of an event
 // sees it. It is called once, and may begin long before Run.
 func (s *Scheduler) Watch(ctx context.Context) error {
-	var told []cache.InformerSynced
+	told := slices.Clone(s.Lists.known)
 	for informer, handler := range map[cache.SharedInformer]cache.ResourceEventHandler{
 		s.Informers.Core().V1().Namespaces().Informer(): &handler[*corev1.Namespace]{s.setNamespace, s.removeNamespace},
 		s.Informers.Core().V1().Nodes().Informer():      &handler[*corev1.Node]{s.setNode, s.removeNode},

@@ -55,7 +55,11 @@ func run(ctx context.Context, args []string, stderr io.Writer) error {
 
 	// Who decides about which pods.
 	informers := scheduler.Informers(deciding)
-	profiles, err := profile.All(conf, nil)
+	lists, err := scheduler.NewLists(informers)
+	if err != nil {
+		return err
+	}
+	profiles, err := profile.All(conf, lists.Together)
 	if err != nil {
 		return err
 	}
@@ -65,7 +69,7 @@ func run(ctx context.Context, args []string, stderr io.Writer) error {
 	}
 	watching := &observer{}
 	s := scheduler.New(scheduler.Config{
-		Client: deciding, Informers: informers, Profiles: profiles, Observer: watching,
+		Client: deciding, Informers: informers, Lists: lists, Profiles: profiles, Observer: watching,
 		InitialBackoff: time.Duration(*conf.PodInitialBackoffSeconds) * time.Second,
 		MaxBackoff:     time.Duration(*conf.PodMaxBackoffSeconds) * time.Second,
 		Writes:         writes,
