@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Holds labs/extra-bootable-image to what it says, on this computer: its tasks are
-# open before their solutions and done after them, and its verification holds. Run
-# it as root; the cluster's network is one of its own.
+# open before their solutions and done after them, its verification holds, and its
+# commands print what the guide says. Run it as root; the cluster's network is one of
+# its own.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 if [ "${1:-}" != inside ]; then
@@ -11,7 +12,7 @@ ip link set lo up
 GROUNDUP_HOME=$(mktemp -d)/home
 export GROUNDUP_HOME
 lab=bin/lab name=extra-bootable-image
-trap '"$lab" down >/dev/null || echo "verify-bootable: lab down has failed" >&2; rm -f bin/web.qcow2; rmdir "$(dirname "$GROUNDUP_HOME")" || true' EXIT
+trap '"$lab" down >/dev/null || echo "verify-bootable: lab down has failed" >&2; rm -f bin/web.qcow2 toolbox.qcow2 debian.tar; rmdir "$(dirname "$GROUNDUP_HOME")" || true' EXIT
 
 die() {
   echo "verify-bootable: $*" >&2
@@ -27,3 +28,5 @@ for task in boot-web run-debian; do
 done
 "$lab" tasks $name --once || die "a task is not done by its own solution"
 "$lab" verify $name
+rm -f toolbox.qcow2
+"$lab" read --file labs/$name/guide.md --record --check

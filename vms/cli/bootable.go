@@ -51,11 +51,11 @@ func (o *options) bootDisk(cmd *cobra.Command, disk string, args []string) error
 			return fmt.Errorf("argument %s: a kernel's command line cannot carry a double quote", arg)
 		}
 	}
-	disk, err := filepath.Abs(disk)
-	if err != nil {
+	if _, err := os.Stat(disk); err != nil {
 		return err
 	}
-	if _, err := os.Stat(disk); err != nil {
+	disk, err := filepath.Abs(disk)
+	if err != nil {
 		return err
 	}
 	r, err := repo.Find()
