@@ -65,7 +65,7 @@ func (c Config) withDefaults() (Config, error) {
 		}
 		*dir = abs
 		// Users of a pod with a user namespace must get through to its files.
-		if err := os.MkdirAll(filepath.Join(abs, "pods"), 0o711); err != nil {
+		if err := state.MkdirSpread(filepath.Join(abs, "pods"), 0o711); err != nil {
 			return c, err
 		}
 	}

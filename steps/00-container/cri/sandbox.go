@@ -113,7 +113,7 @@ func (s *Service) reserve(id string, req *runtimeapi.RunPodSandboxRequest) (*san
 	if sb.Cgroup == "" {
 		sb.Cgroup, sb.OwnCgroup = filepath.Join(s.conf.CgroupParent, "pod"+id), true
 	}
-	if err := os.MkdirAll(filepath.Join(s.dirs.Pod(id), "containers"), 0o711); err != nil {
+	if err := state.MkdirSpread(filepath.Join(s.dirs.Pod(id), "containers"), 0o711); err != nil {
 		return nil, err
 	}
 	return sb, state.Write(s.sandboxFile(id), sb)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -14,6 +13,9 @@ import (
 // Hold keeps the content of an image until Release, even when the image is
 // removed. The holder is the id of a container; holding again replaces the
 // image. Call it before [Store.Layers].
+//
+// A hold is as lasting as the container: nothing is synced. After a power cut it
+// may be empty, and then nothing runs that would need the image.
 func (s *Store) Hold(ctx context.Context, holder string, img Image) error {
 	if err := checkHolder(holder); err != nil {
 		return err
@@ -26,7 +28,11 @@ func (s *Store) Hold(ctx context.Context, holder string, img Image) error {
 	if _, err := s.contentOf(img); err != nil {
 		return err
 	}
-	return s.writeFile(filepath.Join("holds", holder), []byte(img.manifest.String()))
+	whole := s.path("tmp", "hold-"+holder)
+	if err := os.WriteFile(whole, []byte(img.manifest.String()), 0o644); err != nil {
+		return fmt.Errorf("hold image for %s: %w", holder, err)
+	}
+	return os.Rename(whole, s.path("holds", holder))
 }
 
 // Release ends a Hold. Releasing what is not held is fine. The content goes
@@ -76,6 +82,9 @@ func (s *Store) holds() (map[string]v1.Hash, error) {
 		}
 		if err != nil {
 			return nil, err
+		}
+		if len(raw) == 0 {
+			continue // from before a power cut
 		}
 		hash, err := v1.NewHash(string(raw))
 		if err != nil {

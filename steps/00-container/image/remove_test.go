@@ -95,6 +95,21 @@ func TestHeldImageOutlivesItsNames(t *testing.T) {
 	}
 }
 
+// A power cut may leave a hold without its content.
+func TestEmptyHoldHoldsNothing(t *testing.T) {
+	s := open(t)
+	img := mustImport(t, s, build(t, map[string]string{"a": "1"}), "web")
+	if err := os.WriteFile(s.path("holds", "container-1"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if holders, err := s.Holders(img); err != nil || len(holders) != 0 {
+		t.Errorf("got holders %v, %v; want none", holders, err)
+	}
+	if freed, err := s.GC(t.Context()); err != nil || freed.Layers != 0 {
+		t.Errorf("got %+v, %v; want nothing freed of an image that has a name", freed, err)
+	}
+}
+
 func TestOpenRemovesLeftovers(t *testing.T) {
 	s := open(t)
 	img := mustImport(t, s, build(t, map[string]string{"a": "1"}), "web")
