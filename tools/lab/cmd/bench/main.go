@@ -89,7 +89,7 @@ func apiServer(ctx context.Context, repo, out string, runs int, parts []string) 
 
 // schedulers needs neither, as well.
 func schedulers(ctx context.Context, repo, out string, runs int, parts []string) error {
-	server, err := build(ctx, repo, "./steps/02-apiserver/cmd/kube-apiserver")
+	server, err := build(ctx, repo, "./steps/03-scheduler/cmd/kube-apiserver")
 	if err != nil {
 		return err
 	}
@@ -110,7 +110,7 @@ func schedulers(ctx context.Context, repo, out string, runs int, parts []string)
 
 // build builds a program as it is measured.
 func build(ctx context.Context, repo, main string) (program string, err error) {
-	program = filepath.Join(repo, "bin", "bench", filepath.Base(main))
+	program = filepath.Join(repo, "bin", "bench", main)
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", program, main)
 	cmd.Dir, cmd.Env = repo, append(os.Environ(), "CGO_ENABLED=0")
 	if said, err := cmd.CombinedOutput(); err != nil {
