@@ -13,16 +13,24 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/server"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/storage"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/storage/etcd"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/storage/etcd/embedded"
 )
 
 // A store is etcd, wherever it runs.
 type store struct {
-	store  *etcd.Store
+	store  database
 	checks []server.Check
 	died   <-chan error // nil if it is not ours
 	close  func()
+}
+
+// A database is a store that one has to look after.
+type database interface {
+	storage.Store
+	Alarms(ctx context.Context) ([]string, error)
+	Size(ctx context.Context) (file, used int64, err error)
 }
 
 func openStore(ctx context.Context, f *flags, log *slog.Logger) (*store, error) {
@@ -31,7 +39,7 @@ func openStore(ctx context.Context, f *flags, log *slog.Logger) (*store, error) 
 		if err != nil {
 			return nil, err
 		}
-		return newStore(client, nil, func() { client.Close() }), nil
+		return newStore(etcd.New(client), nil, func() { client.Close() }), nil
 	}
 	conf := embedded.Config{Dir: filepath.Join(f.dataDir, "etcd"), Log: log}
 	for _, text := range f.etcdListen {
@@ -41,15 +49,15 @@ func openStore(ctx context.Context, f *flags, log *slog.Logger) (*store, error) 
 		}
 		conf.Listen = append(conf.Listen, *u)
 	}
-	etcd, err := embedded.Start(ctx, conf)
+	inside, err := embedded.Start(ctx, conf)
 	if err != nil {
 		return nil, err
 	}
-	return newStore(etcd.Client, etcd.Failed(), etcd.Stop), nil
+	return newStore(inside.Store(), inside.Failed(), inside.Stop), nil
 }
 
-func newStore(client *clientv3.Client, died <-chan error, end func()) *store {
-	s := &store{store: etcd.New(client), died: died, close: end}
+func newStore(data database, died <-chan error, end func()) *store {
+	s := &store{store: data, died: died, close: end}
 	s.checks = []server.Check{
 		{Name: "etcd", Ask: func(ctx context.Context) error {
 			_, err := s.store.Revision(ctx)

@@ -132,7 +132,9 @@ func (s *Server) timed(next http.Handler) http.Handler {
 			ctx, cancel := context.WithTimeout(r.Context(), s.conf.Timeout)
 			defer cancel()
 			// Nor does its body. Where this is not supported, there is no network.
-			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.conf.Timeout))
+			late := newLookout(s.conf.Timeout, func() { _ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) })
+			late.begin()
+			defer late.close()
 			r = r.WithContext(ctx)
 		}
 		next.ServeHTTP(w, r)

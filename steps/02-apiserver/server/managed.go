@@ -2,10 +2,13 @@ package server
 
 import (
 	"fmt"
+	"sync"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/managedfields"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+	"sigs.k8s.io/structured-merge-diff/v6/typed"
+	"sigs.k8s.io/structured-merge-diff/v6/value"
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
 )
@@ -65,6 +68,34 @@ func (e *endpoint) sub(name string) *resource.Subresource {
 		}
 	}
 	return nil
+}
+
+// A trusting converter looks at an object of one of our Go types without checking it
+// against its schema, which was made from that type. That is half of the work of finding who
+// owns which field. What was applied is checked: it is a map, and anything may be in it.
+type trusting struct {
+	managedfields.TypeConverter
+	types sync.Map // a *typed.TypedValue of each kind, for its schema
+}
+
+func (c *trusting) ObjectToTyped(obj runtime.Object, opts ...typed.ValidationOptions) (*typed.TypedValue, error) {
+	if _, ok := obj.(runtime.Unstructured); ok || len(opts) == 0 { // an option allows what a check would refuse
+		return c.TypeConverter.ObjectToTyped(obj, opts...)
+	}
+	kind := obj.GetObjectKind().GroupVersionKind()
+	if known, ok := c.types.Load(kind); ok {
+		like := known.(*typed.TypedValue)
+		v, err := value.NewValueReflect(obj)
+		if err != nil {
+			return nil, err
+		}
+		return typed.AsTypedUnvalidated(v, like.Schema(), like.TypeRef()), nil
+	}
+	checked, err := c.TypeConverter.ObjectToTyped(obj, opts...)
+	if err == nil {
+		c.types.Store(kind, checked.Empty())
+	}
+	return checked, err
 }
 
 // Prepare reads the schemas that the managers need, so that the first write does

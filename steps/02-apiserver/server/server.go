@@ -85,7 +85,7 @@ func New(conf Config) (*Server, error) {
 		codec:     newCodec(conf.Scheme, conf.Codecs),
 		endpoints: map[schema.GroupVersionResource]*endpoint{},
 		stored:    map[schema.GroupResource]*registry.Registry{},
-		converter: sync.OnceValue(conf.TypeConverter),
+		converter: sync.OnceValue(func() managedfields.TypeConverter { return &trusting{TypeConverter: conf.TypeConverter()} }),
 		stop:      make(chan struct{}),
 	}
 	for _, row := range conf.Rows {

@@ -133,20 +133,21 @@ func (s *Store) Watch(ctx context.Context, prefix string, after int64, progress 
 			case len(resp.Events) == 0 && !resp.IsProgressNotify():
 				continue
 			}
-			if err := deliver(batch(resp)); err != nil {
+			if err := deliver(Batch(resp.Events, resp.Header.Revision)); err != nil {
 				return err
 			}
 		}
 	}
 }
 
-func batch(resp clientv3.WatchResponse) storage.Batch {
-	b := storage.Batch{Revision: resp.Header.Revision, Events: make([]storage.Event, 0, len(resp.Events))}
-	for _, e := range resp.Events {
+// Batch makes a batch of the events of etcd's watch, and of how far the store was then.
+func Batch(events []*clientv3.Event, revision int64) storage.Batch {
+	b := storage.Batch{Revision: revision, Events: make([]storage.Event, 0, len(events))}
+	for _, e := range events {
 		b.Events = append(b.Events, storage.Event{Record: record(e.Kv), Deleted: e.Type == clientv3.EventTypeDelete})
 	}
 	if n := len(b.Events); n > 0 {
-		// The header of a response with events tells how far the store is, not the watch.
+		// With events, the revision tells how far the store is, not the watch.
 		b.Revision = b.Events[n-1].Revision
 	}
 	return b

@@ -44,7 +44,7 @@ func TestConformanceEmbedded(t *testing.T) {
 	storagetest.Run(t, func(t *testing.T) storage.Store {
 		s := start(t, t.TempDir())
 		t.Cleanup(s.Stop)
-		return etcd.New(s.Client)
+		return s.Store()
 	})
 }
 
