@@ -27,6 +27,14 @@ type constraint struct {
 	known map[framework.Class]bool
 }
 
+// selects sets the selector for a constraint of the pod.
+func (c *constraint) selects(selector labels.Selector, pod *framework.Pod) {
+	c.selector, c.self = selector, 0
+	if selector.Matches(labels.Set(pod.Labels)) {
+		c.self = 1
+	}
+}
+
 // includes reports whether the pods on the node are counted at all.
 func (c *constraint) includes(pod *framework.Pod, node *framework.Node) bool {
 	if c.honorAffinity {

@@ -113,7 +113,7 @@ func (p *PodTopologySpread) constraints(pod *framework.Pod, kind corev1.Unsatisf
 		return nil, nil
 	}
 	for i := range defaults {
-		defaults[i].selector = selector
+		defaults[i].selects(selector, pod)
 	}
 	return defaults, nil
 }
@@ -211,7 +211,7 @@ func parseConstraint(c *corev1.TopologySpreadConstraint, pod *framework.Pod) (co
 	}
 	parsed := constraint{
 		key: c.TopologyKey, maxSkew: int64(c.MaxSkew), minDomains: 1,
-		namespace: pod.Namespace, selector: withKeys(selector, c.MatchLabelKeys, pod.Labels),
+		namespace:     pod.Namespace,
 		honorAffinity: c.NodeAffinityPolicy == nil || *c.NodeAffinityPolicy == corev1.NodeInclusionPolicyHonor,
 		honorTaints:   c.NodeTaintsPolicy != nil && *c.NodeTaintsPolicy == corev1.NodeInclusionPolicyHonor,
 		known:         map[framework.Class]bool{},
@@ -219,9 +219,7 @@ func parseConstraint(c *corev1.TopologySpreadConstraint, pod *framework.Pod) (co
 	if c.MinDomains != nil {
 		parsed.minDomains = int(*c.MinDomains)
 	}
-	if parsed.selector.Matches(labels.Set(pod.Labels)) {
-		parsed.self = 1
-	}
+	parsed.selects(withKeys(selector, c.MatchLabelKeys, pod.Labels), pod)
 	return parsed, nil
 }
 
