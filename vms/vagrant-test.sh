@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Starts machines by Vagrant on libvirt for real, with step 01 in each, and removes
+# Starts machines by Vagrant on libvirt for real, with a step in them, and removes
 # them again. The box is made of Debian packages (vms/local-image.sh). It wants root,
 # for libvirtd and for networks, and both are of the test alone: in a network
 # namespace, and in folders that are gone afterwards.
 #
-#   vms/vagrant-test.sh [NODES]
+#   vms/vagrant-test.sh [STEP [NODES]]      01 and 1, if not said
 set -euo pipefail
 cd "$(dirname "$0")/.."
-repo=$PWD nodes=${1:-1}
+repo=$PWD step=${1:-01} nodes=${2:-1}
 
 die() {
   echo "vagrant-test: $*" >&2
@@ -17,10 +17,10 @@ die() {
 if [ -z "${INSIDE:-}" ]; then
   [ "$(id -u)" = 0 ] || die "this starts libvirtd, which wants root"
   vms/deps.sh libvirt
-  bin/lab build 01
+  bin/lab build "$step"
   IMAGE=$(vms/local-image.sh)
   export IMAGE INSIDE=1
-  exec unshare --net --mount "$0" "$nodes"
+  exec unshare --net --mount "$0" "$step" "$nodes"
 fi
 
 ip link set lo up
@@ -91,9 +91,13 @@ export BOX=groundup/local MEMORY=2048
 # Without a KVM that boots, the processor is emulated.
 bin/vm/vm image | grep -q 'accelerator kvm' || export DRIVER=qemu GROUNDUP_VM_FACTOR=15
 began=$SECONDS
-bin/lab up 01 --on vagrant --nodes "$nodes" --no-build
+bin/lab up "$step" --on vagrant --nodes "$nodes" --no-build
 echo "vagrant: $nodes up after $((SECONDS - began)) s"
 bin/lab status
 bin/lab shell -- uname -a
+if config=$(bin/lab kubeconfig 2>/dev/null); then
+  # By the forwarded port, as any program of this computer would.
+  bin/kubectl --kubeconfig "$config" get nodes -o wide
+fi
 bin/lab verify
 echo "vagrant: verified after $((SECONDS - began)) s"

@@ -50,7 +50,7 @@ is_ready() { [ "$(field "$1" '{.status.conditions[?(@.type=="Ready")].status}')"
 reported() { [ "$(field "$1" '{.status.nodeInfo.bootID}')" = "$(boot_id "$1")" ] && is_ready "$1"; }
 
 # reached NODE: requests find their way from the API server to the node's kubelet.
-reached() { [ "$("$lab" kubectl exec "beat-$1" -- hostname)" = "beat-$1" ]; }
+reached() { [ "$("$lab" kubectl logs "beat-$1")" = "beat-$1 beats" ]; }
 
 container() { "$lab" pods "beat-$1" -o '{.status.containerStatuses[0].containerID}'; }
 
@@ -75,7 +75,7 @@ kind: Pod
 metadata: {name: beat}
 spec:
   terminationGracePeriodSeconds: 0
-  containers: [{name: beat, image: groundup.local/toolbox:v1, command: [sleep, '100000']}]
+  containers: [{name: beat, image: groundup.local/toolbox:v1, command: [sh, -c, 'echo $(hostname) beats; exec sleep 100000']}]
 YAML
 done
 for n in $(seq "$nodes"); do

@@ -1,17 +1,18 @@
 #!/usr/bin/env bash
-# Starts a machine by Lima for real, with step 01 in it, and removes it again. The
+# Starts machines by Lima for real, with a step in them, and removes them again. The
 # image is made of Debian packages (vms/local-image.sh), so the machine needs no
 # network. limactl refuses root: then an ordinary user is made for the time of the
 # test.
 #
-#   vms/lima/test.sh
+#   vms/lima/test.sh [STEP [NODES]]      01 and 1, if not said
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 repo=$PWD
 if [ "${1:-}" != as-user ]; then
   vms/deps.sh
   vms/validate.sh
-  bin/lab build 01
+  export STEP=${1:-01} NODES=${2:-1}
+  bin/lab build "$STEP"
   image=$(vms/local-image.sh)
   ACCEL=$(bin/vm/vm image | sed -n 's/^accelerator \([a-z]*\).*/\1/p')
   export ACCEL IMAGE=$image
@@ -23,7 +24,7 @@ if [ "${1:-}" != as-user ]; then
   trap 'userdel $user; rm -rf "$home"' EXIT
   useradd --home-dir "$home" --no-create-home --shell /bin/bash $user
   chown $user "$home"
-  env -i PATH="$PATH" ACCEL="$ACCEL" IMAGE="$image" HOME="$home" USER=$user LOGNAME=$user TMPDIR="$home" \
+  env -i PATH="$PATH" ACCEL="$ACCEL" IMAGE="$image" STEP="$STEP" NODES="$NODES" HOME="$home" USER=$user LOGNAME=$user TMPDIR="$home" \
     setpriv --reuid=$user --regid=$user --clear-groups --inh-caps=-all "$0" as-user
   exit
 fi
@@ -49,11 +50,12 @@ firmware: {legacyBIOS: true}
 memory: 2GiB
 ${cpu:-}
 END
+sed "s|groundup.yaml|groundup-worker.yaml|" "$work/groundup.yaml" >"$work/groundup-worker.yaml"
 
 finish() {
   status=$?
   if [ $status -ne 0 ]; then
-    tail -n 40 "$LIMA_HOME"/node-1/{serial*.log,ha.stderr.log} 2>/dev/null || true
+    tail -n 40 "$LIMA_HOME"/node-*/{serial*.log,ha.stderr.log} 2>/dev/null || true
   fi
   bin/lab down || true
   rm -rf "$work"
@@ -61,9 +63,13 @@ finish() {
 }
 trap finish EXIT
 began=$SECONDS
-bin/lab up 01 --on lima --no-build
-echo "lima: up after $((SECONDS - began)) s"
+bin/lab up "$STEP" --on lima --nodes "$NODES" --no-build
+echo "lima: $NODES up after $((SECONDS - began)) s"
 bin/lab status
 bin/lab shell -- uname -a
+if config=$(bin/lab kubeconfig 2>/dev/null); then
+  # By the forwarded port, as any program of this computer would.
+  bin/kubectl --kubeconfig "$config" get nodes -o wide
+fi
 bin/lab verify
 echo "lima: verified after $((SECONDS - began)) s"
