@@ -115,6 +115,7 @@ require (
 	sigs.k8s.io/json v0.0.0-20250730193827-2d320260d730 // indirect
 	sigs.k8s.io/randfill v1.0.0 // indirect
 	sigs.k8s.io/structured-merge-diff/v6 v6.4.2 // indirect
+	github.com/k8s-groundup/groundup/steps/03-scheduler v0.0.0
 )
 
 replace github.com/k8s-groundup/groundup/steps/00-container => ../../steps/00-container
@@ -122,3 +123,5 @@ replace github.com/k8s-groundup/groundup/steps/00-container => ../../steps/00-co
 replace github.com/k8s-groundup/groundup/steps/01-kubelet => ../../steps/01-kubelet
 
 replace github.com/k8s-groundup/groundup/steps/02-apiserver => ../../steps/02-apiserver
+
+replace github.com/k8s-groundup/groundup/steps/03-scheduler => ../../steps/03-scheduler

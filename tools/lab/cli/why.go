@@ -1,0 +1,104 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/k8s-groundup/groundup/steps/03-scheduler/decide"
+	"github.com/spf13/cobra"
+)
+
+func whyCommand() *cobra.Command {
+	var namespace string
+	var rows int
+	cmd := &cobra.Command{
+		Use:   "why pod/NAME",
+		Short: "Why a pod went to its node, or to none: node × plugin, of the real decision (from step 03)",
+		Long: `why asks the scheduler for its last decision about a pod. Nothing is computed
+again: the table is what the plugins said of each node when it was decided.`,
+		Example: "  lab why pod/web",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := asRoot("reading the administrator's key"); err != nil {
+				return err
+			}
+			c, err := controlPlane()
+			if err != nil {
+				return err
+			}
+			node, err := pick(c, "")
+			if err != nil {
+				return err
+			}
+			name := strings.TrimPrefix(strings.TrimPrefix(args[0], "pods/"), "pod/")
+			ask := url.URL{Scheme: "https", Host: net.JoinHostPort(node.IP, "10259"), Path: "/debug/why", RawQuery: url.Values{"pod": {namespace + "/" + name}}.Encode()}
+			body, err := c.Get(cmd.Context(), ask.String())
+			if err != nil {
+				return fmt.Errorf("ask our kube-scheduler (step 03; upstream's does not tell): %w", err)
+			}
+			defer body.Close()
+			var e decide.Explanation
+			if err := json.NewDecoder(body).Decode(&e); err != nil {
+				return err
+			}
+			return printWhy(cmd.OutOrStdout(), e, rows)
+		},
+	}
+	cmd.Flags().StringVarP(&namespace, "namespace", "n", "default", "`namespace` of the pod")
+	cmd.Flags().IntVar(&rows, "nodes", 20, "show at most so many `nodes`, the best ones")
+	return cmd
+}
+
+// printWhy prints a decision: its outcome, what was asked, and a line for each
+// node, with what a filter had against it or how it was scored.
+func printWhy(w io.Writer, e decide.Explanation, rows int) error {
+	if e.Node != "" {
+		fmt.Fprintf(w, "%s → %s\n", e.Pod, bold.Render(e.Node))
+	} else {
+		fmt.Fprintf(w, "%s → no node: %s\n", e.Pod, e.Message)
+	}
+	fmt.Fprintf(w, "%d of %d nodes were looked at, by %s\n\n", e.Looked, e.Total, strings.Join(e.Filters, ", "))
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	head := []string{"NODE", "FILTERS"}
+	for _, s := range e.Scores {
+		weight := ""
+		if s.Weight != 1 {
+			weight = " ×" + strconv.FormatInt(s.Weight, 10)
+		}
+		head = append(head, s.Plugin+weight)
+	}
+	if len(e.Scores) > 0 {
+		head = append(head, "TOTAL")
+	}
+	fmt.Fprintln(t, strings.Join(head, "\t"))
+	for _, n := range e.Nodes[:min(rows, len(e.Nodes))] {
+		fmt.Fprintln(t, strings.Join(whyRow(n), "\t"))
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	if more := len(e.Nodes) - rows; more > 0 {
+		fmt.Fprintf(w, "… and %d more (--nodes %d)\n", more, len(e.Nodes))
+	}
+	return nil
+}
+
+func whyRow(n decide.Row) []string {
+	if n.RejectedBy != "" {
+		return []string{n.Node, "✗ " + n.RejectedBy + ": " + strings.Join(n.Reasons, ", ")}
+	}
+	row := []string{n.Node, "✓"}
+	for _, s := range n.Scores {
+		row = append(row, strconv.FormatInt(s, 10))
+	}
+	if len(n.Scores) > 0 {
+		row = append(row, strconv.FormatInt(n.Total, 10))
+	}
+	return row
+}

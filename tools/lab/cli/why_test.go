@@ -1,0 +1,48 @@
+package cli
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/k8s-groundup/groundup/steps/03-scheduler/decide"
+)
+
+func TestPrintWhy(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		e    decide.Explanation
+		rows int
+		want string
+	}{
+		{"one node is best", decide.Explanation{
+			Pod: "default/web", Node: "b", Total: 3, Looked: 3, Filters: []string{"NodeName", "TaintToleration"},
+			Scores: []decide.Heading{{Plugin: "NodeResourcesFit", Weight: 1}, {Plugin: "TaintToleration", Weight: 3}},
+			Nodes: []decide.Row{
+				{Node: "b", Scores: []int64{50, 100}, Total: 350},
+				{Node: "a", Scores: []int64{40, 100}, Total: 340},
+				{Node: "c", RejectedBy: "TaintToleration", Code: "Unschedulable", Reasons: []string{"node(s) had untolerated taint(s)"}},
+			},
+		}, 2, `default/web → b
+3 of 3 nodes were looked at, by NodeName, TaintToleration
+
+NODE  FILTERS  NodeResourcesFit  TaintToleration ×3  TOTAL
+b     ✓        50                100                 350
+a     ✓        40                100                 340
+… and 1 more (--nodes 3)
+`},
+		{"there is none", decide.Explanation{
+			Pod: "default/big", Message: "0/1 nodes are available: 1 Insufficient cpu.", Total: 1, Looked: 1, Filters: []string{"NodeResourcesFit"},
+			Nodes: []decide.Row{{Node: "a", RejectedBy: "NodeResourcesFit", Code: "Unschedulable", Reasons: []string{"Insufficient cpu"}}},
+		}, 20, `default/big → no node: 0/1 nodes are available: 1 Insufficient cpu.
+1 of 1 nodes were looked at, by NodeResourcesFit
+
+NODE  FILTERS
+a     ✗ NodeResourcesFit: Insufficient cpu
+`},
+	} {
+		var out strings.Builder
+		if err := printWhy(&out, tt.e, tt.rows); err != nil || out.String() != tt.want {
+			t.Errorf("%s: got %v and\n%s\nwant\n%s", tt.name, err, out.String(), tt.want)
+		}
+	}
+}
