@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 )
 
@@ -17,13 +18,23 @@ func ExamineFor(place, repo, home string, built bool) ([]Finding, error) {
 	case "host":
 		return append(Examine(home, built), unclaimed(home), supervisor()), nil
 	case "qemu":
-		return []Finding{goTool(built), compiler(built), program("qemu-system-x86_64", "vms/deps.sh"), program("qemu-img", "vms/deps.sh"), image(repo), subordinate(), kvm()}, nil
+		return []Finding{goTool(built), compiler(built), program(emulator(runtime.GOARCH), "vms/deps.sh"), program("qemu-img", "vms/deps.sh"), image(repo), subordinate(), kvm()}, nil
 	case "lima":
 		return []Finding{goTool(built), compiler(built), limactl(repo), ordinary(), kvm()}, nil
 	case "vagrant":
 		return []Finding{goTool(built), compiler(built), program("vagrant", "vms/deps.sh vagrant"), provider(), kvm()}, nil
 	}
 	return nil, fmt.Errorf("--on %s: want local, host, qemu, lima or vagrant", place)
+}
+
+// emulator is the program of qemu for the machines of a computer of this kind, by
+// the names of either side.
+func emulator(arch string) string {
+	names := map[string]string{"amd64": "x86_64", "arm64": "aarch64"}
+	if name, ok := names[arch]; ok {
+		arch = name
+	}
+	return "qemu-system-" + arch
 }
 
 func program(name, remedy string) Finding {
@@ -97,6 +108,10 @@ func subordinate() Finding {
 		f.Found, f.Remedy = "", "sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 "+user
 		return f
 	}
+	if _, err := exec.LookPath("newuidmap"); err != nil {
+		f.Found, f.Remedy = "", "vms/deps.sh installs newuidmap, which lends them"
+		return f
+	}
 	f.Found = "/etc/subuid has some for " + user
 	return f
 }
@@ -116,10 +131,10 @@ func provider() Finding {
 		f.Found = path
 		return f
 	}
-	if _, err := os.Stat("/var/run/libvirt/libvirt-sock"); err == nil {
-		f.Found = "libvirt"
+	if _, err := os.Stat("/run/libvirt/libvirt-sock"); err != nil {
+		f.Remedy = "vms/deps.sh libvirt, and start libvirtd; or install VirtualBox"
 		return f
 	}
-	f.Remedy = "vms/deps.sh vagrant (installs vagrant-libvirt), then start libvirtd; or install VirtualBox"
+	f.Found = "libvirt"
 	return f
 }
