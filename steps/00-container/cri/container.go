@@ -50,6 +50,7 @@ func (s *Service) createContainer(ctx context.Context, req *runtimeapi.CreateCon
 	if err := s.checkName(sb, req.GetConfig().GetMetadata()); err != nil {
 		return nil, err
 	}
+	s.beginGracePeriod()
 	id := state.NewID()
 	c, err := s.prepare(ctx, sb, pause.PID, id, req.GetConfig())
 	if err != nil {

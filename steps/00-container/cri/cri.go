@@ -109,6 +109,8 @@ type Service struct {
 	events  broadcaster
 	streams *streams
 	watched watched
+
+	background sync.WaitGroup // what requests have begun and not waited for
 }
 
 var (
@@ -141,7 +143,10 @@ func Open(conf Config) (*Service, error) {
 }
 
 // Close ends what Open has opened. Pods are left as they are.
-func (s *Service) Close() error { return s.streams.close() }
+func (s *Service) Close() error {
+	s.background.Wait()
+	return s.streams.close()
+}
 
 // handlers are the names of runtime handlers. There is one, with two names.
 var handlers = []string{"", "groundup"}
