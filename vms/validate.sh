@@ -39,7 +39,7 @@ lima_build() {
 }
 
 validate_lima() {
-  local limactl prefix=$PWD/../bin/vm/lima said home
+  local limactl prefix=$PWD/../bin/vm/lima said home template variant file
   if limactl=$(command -v limactl); then
     :
   elif build_lima "$prefix"; then
@@ -49,15 +49,24 @@ validate_lima() {
     return
   fi
   home=$(mktemp -d)
+  chmod 755 "$home"
   for template in lima/*.yaml; do
-    # limactl refuses root; to read a file, any user will do.
-    if ! said=$(as_user "$home" "$limactl" validate "$template" 2>&1) || grep -q 'Non-strict YAML' <<<"$said"; then
-      echo "$said" >&2
-      echo "limactl validate $template: the template is not right" >&2
-      rm -rf "$home"
-      return 1
-    fi
-    echo "limactl validate $template: ok"
+    # For this computer, for processors of either kind, and for a Mac's hypervisor.
+    for variant in "" "arch: x86_64" "arch: aarch64" "vmType: vz"; do
+      file=$template
+      if [ -n "$variant" ]; then
+        file=$home/variant.yaml
+        printf 'base: %s/%s\n%s\n' "$PWD" "$template" "$variant" >"$file"
+      fi
+      # limactl refuses root; to read a file, any user will do.
+      if ! said=$(as_user "$home" "$limactl" validate "$file" 2>&1) || grep -q 'Non-strict YAML' <<<"$said"; then
+        echo "$said" >&2
+        echo "limactl validate $template $variant: the template is not right" >&2
+        rm -rf "$home"
+        return 1
+      fi
+      echo "limactl validate $template${variant:+ with $variant}: ok"
+    done
   done
   rm -rf "$home"
 }
