@@ -140,6 +140,9 @@ func (t *there) nodes(ctx context.Context, w io.Writer, first int) error {
 			err = t.join(ctx, n, args)
 		}
 		if err := t.keepIfFailed(n, err); err != nil {
+			if n > 1 {
+				err = t.keepIfFailed(1, err) // the fault may be the control plane's
+			}
 			return err
 		}
 	}

@@ -16,13 +16,19 @@ var questions = []struct{ file, script string }{
 	{"components.log", `for f in /var/log/kubelet.log /var/log/runtime.log /var/log/pods/*/*/*.log; do [ -f "$f" ] && echo "== $f" && tail -n 500 "$f"; done; :`},
 }
 
+// keptFailures is how many folders are kept: the newest ones.
+const keptFailures = 10
+
 // Keep writes what machine n can tell about a failure into a new folder below
-// bin/vm/failures, and names it. A question without an answer is a line in its
+// bin/vm/failures, and names it; the oldest ones go. A question without an answer is a line in its
 // file; serial consoles are added where the place has them.
 func Keep(p Place, repo string, n int) (dir string, err error) {
 	stamp := time.Now().Format("20060102-150405.000")
 	dir = filepath.Join(repo, "bin", "vm", "failures", fmt.Sprintf("%s-node-%d", stamp, n))
 	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	if err := prune(filepath.Dir(dir)); err != nil {
 		return "", err
 	}
 	for _, q := range questions {
@@ -44,4 +50,18 @@ func Keep(p Place, repo string, n int) (dir string, err error) {
 		return dir, os.WriteFile(filepath.Join(dir, "console.log"), console, 0o644)
 	}
 	return dir, nil
+}
+
+// prune removes all but the newest folders: their names begin with the time.
+func prune(failures string) error {
+	entries, err := os.ReadDir(failures)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries[:max(len(entries)-keptFailures, 0)] {
+		if err := os.RemoveAll(filepath.Join(failures, e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -1,6 +1,7 @@
 package place
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -79,5 +80,28 @@ func TestCommandsArriveUnchanged(t *testing.T) {
 	}
 	if _, err := Open("docker", "/repo", "/home"); err == nil {
 		t.Error("an unknown place: got no error")
+	}
+}
+
+// answering is a place whose machine answers each question with its words.
+type answering struct{ Place }
+
+func (answering) Command(n int, _ bool, argv ...string) *exec.Cmd {
+	return exec.Command("echo", append([]string{fmt.Sprint(n)}, argv...)...)
+}
+
+func TestKeep(t *testing.T) {
+	repo := t.TempDir()
+	for range keptFailures + 2 {
+		dir, err := Keep(answering{}, repo, 3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b, err := os.ReadFile(filepath.Join(dir, "kernel.log")); string(b) != "3 sh -c dmesg\n" || err != nil {
+			t.Errorf("got %q, %v, want what machine 3 has said", b, err)
+		}
+	}
+	if kept, err := filepath.Glob(filepath.Join(repo, "bin/vm/failures/*-node-3")); len(kept) > keptFailures || err != nil {
+		t.Errorf("got %d folders, %v, want %d at most", len(kept), err, keptFailures)
 	}
 }
