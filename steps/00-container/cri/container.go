@@ -148,19 +148,18 @@ func (s *Service) startContainer(ctx context.Context, c *container) error {
 	if now := s.stateOf(c); now != runtimeapi.ContainerState_CONTAINER_CREATED {
 		return fmt.Errorf("container %s is in state %s, want CONTAINER_CREATED", c.ID, now)
 	}
-	client, err := s.shim(ctx, c.Sandbox)
-	if err != nil {
-		return err
-	}
-	// A start that was begun must end; it must not be left to a caller's patience.
-	_, err = client.StartContainer(context.WithoutCancel(ctx), c.ID)
-	if errors.Is(err, shim.ErrGone) {
-		// The next shim decides what came of it.
-		if _, err2 := s.shim(ctx, c.Sandbox); err2 == nil && s.startedAs(c) != nil {
+	return s.withShim(ctx, c.Sandbox, func(client *shim.Client) error {
+		// What came of a start in which the shim died, the next shim has decided.
+		if s.startedAs(c) != nil {
 			return nil
 		}
-	}
-	return err
+		if exit := s.exit(c); exit != nil {
+			return fmt.Errorf("start container %s: %s", c.ID, exit.Message)
+		}
+		// A start that was begun must end; it must not be left to a caller's patience.
+		_, err := client.StartContainer(context.WithoutCancel(ctx), c.ID)
+		return err
+	})
 }
 
 // killPatience is how long the kernel may take to end what got SIGKILL.

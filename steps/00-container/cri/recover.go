@@ -187,17 +187,18 @@ func (s *Service) shim(ctx context.Context, sandbox string) (*shim.Client, error
 
 func (s *Service) adoptFile(sandbox string) string { return s.lockFile(sandbox) + ".adopt" }
 
-// withShim calls f, and once more if the shim died under it.
+// withShim calls f, and once more with a new shim if there is none, or if it
+// died under f.
 func (s *Service) withShim(ctx context.Context, sandbox string, f func(*shim.Client) error) error {
-	for try := 0; ; try++ {
-		client, err := s.shim(ctx, sandbox)
-		if err != nil {
-			return err
-		}
-		if err = f(client); !errors.Is(err, shim.ErrGone) || try == 1 {
-			return err
-		}
+	err := f(shim.New(s.dirs.RunPod(sandbox)))
+	if !errors.Is(err, shim.ErrGone) {
+		return err
 	}
+	client, err := s.shim(ctx, sandbox)
+	if err != nil {
+		return err
+	}
+	return f(client)
 }
 
 // discardContainer removes everything of a container that does not run.

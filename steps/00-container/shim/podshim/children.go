@@ -94,11 +94,21 @@ func (c *children) reapOrphans() {
 	defer c.starting.Unlock()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if !anyEnded() {
+		return // the last start has reaped what it had started
+	}
 	for _, pid := range ownChildren() {
 		if !c.awaited[pid] {
 			unix.Wait4(pid, nil, unix.WNOHANG, nil)
 		}
 	}
+}
+
+// anyEnded reports whether there is a child to be reaped, by whomever.
+func anyEnded() bool {
+	var end unix.Siginfo
+	err := unix.Waitid(unix.P_ALL, 0, &end, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
+	return err == nil && end.Signo == int32(unix.SIGCHLD)
 }
 
 // ownChildren lists the children of all our threads (proc(5), children).
