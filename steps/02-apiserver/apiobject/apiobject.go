@@ -21,11 +21,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/k8s-groundup/groundup/steps/01-kubelet/criconfig"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/replica"
 )
 
 // A Cache has the objects that the pods refer to which it was given by
@@ -44,8 +44,8 @@ var _ criconfig.Objects = (*Cache)(nil)
 
 // A watch keeps one object.
 type watch struct {
-	informer cache.SharedIndexInformer
-	stop     context.CancelFunc
+	replica *replica.Replica
+	stop    context.CancelFunc
 }
 
 // patience is how long somebody who needs an object waits for the first answer.
@@ -87,18 +87,14 @@ func (c *Cache) Run(ctx context.Context) error {
 			return nil
 		case <-c.dirty:
 		}
-		started, err := c.follow(ctx)
-		if err != nil {
-			return err
-		}
-		for _, start := range started {
+		for _, start := range c.follow(ctx) {
 			running.Go(start)
 		}
 	}
 }
 
 // follow ends the watches that nobody wants any more and returns new ones to run.
-func (c *Cache) follow(ctx context.Context) (started []func(), err error) {
+func (c *Cache) follow(ctx context.Context) (started []func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for ref, w := range c.watches {
@@ -111,27 +107,24 @@ func (c *Cache) follow(ctx context.Context) (started []func(), err error) {
 		if c.watches[ref] != nil {
 			continue
 		}
-		informer := c.informer(ref)
-		tell := func(any) { c.tell(ref) }
-		_, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{AddFunc: tell, UpdateFunc: func(_, o any) { tell(o) }, DeleteFunc: tell})
-		if err != nil {
-			return nil, fmt.Errorf("watch %s: %w", ref, err)
-		}
+		r := c.replica(ref)
 		ctx, stop := context.WithCancel(ctx)
-		c.watches[ref] = &watch{informer, stop}
-		started = append(started, func() { informer.RunWithContext(ctx) })
+		c.watches[ref] = &watch{r, stop}
+		started = append(started, func() { r.Run(ctx) })
 	}
-	return started, nil
+	return started
 }
 
-func (c *Cache) informer(ref Ref) cache.SharedIndexInformer {
-	name := fields.OneTermEqualSelector(metav1.ObjectNameField, ref.Name).String()
-	core := informers.NewSharedInformerFactoryWithOptions(c.client, 0, informers.WithNamespace(ref.Namespace),
-		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.FieldSelector = name })).Core().V1()
+// replica is of the one object that ref names.
+func (c *Cache) replica(ref Ref) *replica.Replica {
+	only := fields.OneTermEqualSelector(metav1.ObjectNameField, ref.Name).String()
+	tell := func() { c.tell(ref) }
 	if ref.Kind == Secret {
-		return core.Secrets().Informer()
+		api := c.client.CoreV1().Secrets(ref.Namespace)
+		return replica.New(c.client, replica.Select(only, api.List, api.Watch), &corev1.Secret{}, nil, tell)
 	}
-	return core.ConfigMaps().Informer()
+	api := c.client.CoreV1().ConfigMaps(ref.Namespace)
+	return replica.New(c.client, replica.Select(only, api.List, api.Watch), &corev1.ConfigMap{}, nil, tell)
 }
 
 func (c *Cache) tell(ref Ref) {
@@ -167,12 +160,12 @@ func get[T any](c *Cache, ref Ref, ask func(context.Context, string, metav1.GetO
 		}
 		return object, err
 	}
-	if !cache.WaitForCacheSync(ctx.Done(), w.informer.HasSynced) {
+	if !cache.WaitForCacheSync(ctx.Done(), w.replica.HasSynced) {
 		return nil, fmt.Errorf("failed to sync %s cache: timed out waiting for the condition", ref.Kind) // upstream's words
 	}
-	object, exists, err := w.informer.GetStore().GetByKey(ref.Namespace + "/" + ref.Name)
-	if err != nil || !exists {
-		return nil, err
+	object := w.replica.Get(ref.Namespace + "/" + ref.Name)
+	if object == nil {
+		return nil, nil
 	}
 	typed, ok := any(object).(*T)
 	if !ok {

@@ -124,7 +124,7 @@ func waitWatching(t *testing.T, c *Cache) {
 		c.mu.Lock()
 		w := c.watches[Ref{ConfigMap, "shop", "conf"}]
 		c.mu.Unlock()
-		if w != nil && w.informer.HasSynced() {
+		if w != nil && w.replica.HasSynced() {
 			return
 		}
 		if time.Now().After(end) {

@@ -16,60 +16,45 @@ package apisource
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/client-go/informers"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/cache"
 
 	"github.com/k8s-groundup/groundup/steps/01-kubelet/podsource"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/replica"
 )
 
 // A Source reports one node's pods. Make it with [New].
 type Source struct {
-	client   kubernetes.Interface
-	mine     string // the field selector
-	informer cache.SharedIndexInformer
-	log      *slog.Logger
-	dirty    chan struct{} // has a token when the copy is newer than what was reported
-	changed  []func()
+	replica *replica.Replica
+	log     *slog.Logger
+	dirty   chan struct{} // has a token when the copy is newer than what was reported
+	changed []func()
 }
 
 var _ podsource.Source = (*Source)(nil)
 
 // New returns the source of the node's pods. Changed are called after every
 // change, also of mirror pods, and must not block.
-func New(client kubernetes.Interface, nodeName string, log *slog.Logger, changed ...func()) (*Source, error) {
+func New(client kubernetes.Interface, nodeName string, log *slog.Logger, changed ...func()) *Source {
 	mine := fields.OneTermEqualSelector("spec.nodeName", nodeName).String()
-	factory := informers.NewSharedInformerFactoryWithOptions(client, 0,
-		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.FieldSelector = mine }),
-		informers.WithTransform(forgetManagers))
-	s := &Source{client: client, mine: mine, informer: factory.Core().V1().Pods().Informer(), log: log, dirty: make(chan struct{}, 1), changed: changed}
-	_, err := s.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc:    func(any) { s.poke() },
-		UpdateFunc: func(_, _ any) { s.poke() },
-		DeleteFunc: func(any) { s.poke() },
-	})
-	if err != nil {
-		return nil, fmt.Errorf("watch the pods of node %s: %w", nodeName, err)
-	}
-	return s, nil
+	pods := client.CoreV1().Pods(metav1.NamespaceAll)
+	s := &Source{log: log, dirty: make(chan struct{}, 1), changed: changed}
+	s.replica = replica.New(client, replica.Select(mine, pods.List, pods.Watch), &corev1.Pod{}, forgetManagers, s.poke)
+	return s
 }
 
 // forgetManagers drops what is a third of a pod and of no use here.
-func forgetManagers(object any) (any, error) {
+func forgetManagers(object runtime.Object) {
 	if pod, ok := object.(*corev1.Pod); ok {
 		pod.ManagedFields = nil
 	}
-	return object, nil
 }
 
 func (s *Source) poke() {
@@ -88,19 +73,18 @@ func (s *Source) Name() string { return "api" }
 // Run implements [podsource.Source]. It speaks when the first list has succeeded,
 // be that days later.
 func (s *Source) Run(ctx context.Context, update func([]*corev1.Pod)) error {
-	if s.awaitServer(ctx) != nil {
-		return nil
-	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		s.informer.RunWithContext(ctx)
+		s.replica.Run(ctx)
 	}()
 	defer func() { <-done }()
-	if !cache.WaitForCacheSync(ctx.Done(), s.informer.HasSynced) {
+	select {
+	case <-ctx.Done():
 		return nil
+	case <-s.replica.Synced():
 	}
-	s.log.Info("the API server has told which pods are to run here", "pods", len(s.informer.GetStore().List()))
+	s.log.Info("the API server has told which pods are to run here", "pods", len(s.replica.List()))
 	for s.poke(); ; {
 		select {
 		case <-ctx.Done():
@@ -110,19 +94,6 @@ func (s *Source) Run(ctx context.Context, update func([]*corev1.Pod)) error {
 		}
 	}
 }
-
-// awaitServer returns when the API server has answered, or with ctx's error. An
-// informer that begins to ask before there is anybody to answer waits longer from
-// time to time, up to half a minute, and remembers that for two minutes more.
-func (s *Source) awaitServer(ctx context.Context) error {
-	return wait.PollUntilContextCancel(ctx, knock, true, func(ctx context.Context) (bool, error) {
-		_, err := s.client.CoreV1().Pods("").List(ctx, metav1.ListOptions{FieldSelector: s.mine, Limit: 1})
-		return err == nil, nil
-	})
-}
-
-// knock is how often the API server is asked whether it is there at last.
-const knock = 250 * time.Millisecond
 
 // pods returns the pods to run, sorted, as copies.
 func (s *Source) pods() []*corev1.Pod {
@@ -140,7 +111,7 @@ func (s *Source) pods() []*corev1.Pod {
 
 func (s *Source) list() []*corev1.Pod {
 	var all []*corev1.Pod
-	for _, object := range s.informer.GetStore().List() {
+	for _, object := range s.replica.List() {
 		if pod, ok := object.(*corev1.Pod); ok {
 			all = append(all, pod)
 		}
@@ -154,18 +125,14 @@ func (s *Source) list() []*corev1.Pod {
 // Get returns the newest that is known of a pod, or nil. It belongs to the
 // source: the caller must not change it.
 func (s *Source) Get(namespace, name string) *corev1.Pod {
-	object, _, err := s.informer.GetStore().GetByKey(namespace + "/" + name)
-	pod, ok := object.(*corev1.Pod)
-	if err != nil || !ok {
-		return nil
-	}
+	pod, _ := s.replica.Get(namespace + "/" + name).(*corev1.Pod)
 	return pod
 }
 
 // Mirrors returns the mirror pods of this node; ok is false before the first list
 // has succeeded. They belong to the source.
 func (s *Source) Mirrors() (pods []*corev1.Pod, ok bool) {
-	if !s.informer.HasSynced() {
+	if !s.replica.HasSynced() {
 		return nil, false
 	}
 	return slices.DeleteFunc(s.list(), func(pod *corev1.Pod) bool { return !IsMirror(pod) }), true

@@ -22,11 +22,7 @@ import (
 
 func newSource(t *testing.T, client *fake.Clientset) *Source {
 	t.Helper()
-	s, err := New(client, "node-1", slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
+	return New(client, "node-1", slog.New(slog.DiscardHandler))
 }
 
 func TestConformance(t *testing.T) {

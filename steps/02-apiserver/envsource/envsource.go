@@ -18,24 +18,25 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/client-go/informers"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/cache"
 
 	"github.com/k8s-groundup/groundup/steps/01-kubelet/podsource"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/replica"
 )
 
 // Services knows the services of the cluster. Make it with [New].
-type Services struct{ informer cache.SharedIndexInformer }
+type Services struct{ replica *replica.Replica }
 
 // New returns Services, which know nothing before they run.
 func New(client kubernetes.Interface) *Services {
-	return &Services{informers.NewSharedInformerFactory(client, 0).Core().V1().Services().Informer()}
+	services := client.CoreV1().Services(metav1.NamespaceAll)
+	return &Services{replica.New(client, replica.Select("", services.List, services.Watch), &corev1.Service{}, nil, func() {})}
 }
 
 // Run watches the services until ctx is done.
 func (s *Services) Run(ctx context.Context) error {
-	s.informer.RunWithContext(ctx)
+	s.replica.Run(ctx)
 	return nil
 }
 
@@ -44,11 +45,11 @@ func (s *Services) Run(ctx context.Context) error {
 // them would have to live without them. A static pod does not wait, as the API
 // server may be one.
 func (s *Services) Env(pod *corev1.Pod) ([]corev1.EnvVar, error) {
-	if !s.informer.HasSynced() && !podsource.IsStatic(pod) {
+	if !s.replica.HasSynced() && !podsource.IsStatic(pod) {
 		return nil, errors.New("services have not yet been read at least once, cannot construct envvars") // upstream's words
 	}
 	var all []*corev1.Service
-	for _, object := range s.informer.GetStore().List() {
+	for _, object := range s.replica.List() {
 		if service, ok := object.(*corev1.Service); ok {
 			all = append(all, service)
 		}

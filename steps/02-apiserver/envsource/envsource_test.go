@@ -87,7 +87,7 @@ func TestContainersWaitForTheServices(t *testing.T) {
 	running.Go(func() { _ = s.Run(ctx) })
 	defer running.Wait()
 	defer cancel()
-	if !cache.WaitForCacheSync(ctx.Done(), s.informer.HasSynced) {
+	if !cache.WaitForCacheSync(ctx.Done(), s.replica.HasSynced) {
 		t.Fatal("services were not read")
 	}
 	env, err := s.Env(pod)

@@ -105,6 +105,11 @@ type Strategy struct {
 	// metadata.finalizers. Namespaces, which have spec.finalizers, are why.
 	Finalizers func(obj Object) []string
 
+	// ReturnDeleted answers a deletion with the object as it was at its end, and not
+	// with a Status that names it. What an object's deletion answers is for upstream's row to
+	// say; there is no rule.
+	ReturnDeleted bool
+
 	// CreateOnUpdate allows a PUT of an object that does not exist.
 	CreateOnUpdate bool
 }

@@ -30,6 +30,7 @@ func Namespaces() resource.Resource {
 		New:              typed.New[corev1.Namespace],
 		NewList:          typed.List[corev1.NamespaceList],
 		Strategy: resource.Strategy{
+			ReturnDeleted:    true,
 			Default:          typed.Change(defaultNamespace),
 			PrepareForCreate: typed.OnCreate(newNamespace),
 			PrepareForUpdate: typed.OnUpdate(func(ns, old *corev1.Namespace) {

@@ -28,6 +28,7 @@ func Pods() resource.Resource {
 		New:              typed.New[corev1.Pod],
 		NewList:          typed.List[corev1.PodList],
 		Strategy: resource.Strategy{
+			ReturnDeleted:    true,
 			Default:          typed.Change(defaulting.Pod),
 			PrepareForCreate: typed.OnCreate(newPod),
 			PrepareForUpdate: typed.OnUpdate(updatePod),

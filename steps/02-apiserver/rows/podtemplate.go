@@ -23,6 +23,7 @@ func PodTemplates() resource.Resource {
 		New:              typed.New[corev1.PodTemplate],
 		NewList:          typed.List[corev1.PodTemplateList],
 		Strategy: resource.Strategy{
+			ReturnDeleted:    true,
 			PrepareForCreate: typed.OnCreate(func(t *corev1.PodTemplate) { t.Generation = 1 }),
 			PrepareForUpdate: typed.OnUpdate(func(t, old *corev1.PodTemplate) {
 				if !equality.Semantic.DeepEqual(t.Template, old.Template) {

@@ -24,6 +24,7 @@ func ResourceQuotas() resource.Resource {
 		New:              typed.New[corev1.ResourceQuota],
 		NewList:          typed.List[corev1.ResourceQuotaList],
 		Strategy: resource.Strategy{
+			ReturnDeleted:    true,
 			Default:          typed.Change(defaulting.ResourceQuota),
 			PrepareForCreate: typed.OnCreate(func(q *corev1.ResourceQuota) { q.Status = corev1.ResourceQuotaStatus{} }),
 			PrepareForUpdate: typed.OnUpdate(func(q, old *corev1.ResourceQuota) { q.Status = old.Status }),

@@ -29,6 +29,7 @@ func Services() resource.Resource {
 		New:              typed.New[corev1.Service],
 		NewList:          typed.List[corev1.ServiceList],
 		Strategy: resource.Strategy{
+			ReturnDeleted:    true,
 			Default:          typed.Change(defaulting.Service),
 			PrepareForCreate: typed.OnCreate(newService),
 			PrepareForUpdate: typed.OnUpdate(updateService),

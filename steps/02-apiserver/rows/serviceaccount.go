@@ -22,6 +22,7 @@ func ServiceAccounts() resource.Resource {
 		New:              typed.New[corev1.ServiceAccount],
 		NewList:          typed.List[corev1.ServiceAccountList],
 		Strategy: resource.Strategy{
+			ReturnDeleted:    true,
 			PrepareForCreate: typed.OnCreate(namesOnly),
 			PrepareForUpdate: typed.OnUpdate(func(a, _ *corev1.ServiceAccount) { namesOnly(a) }),
 			Validate:         typed.One(validation.ServiceAccount),

@@ -19,7 +19,7 @@ func (s *Server) delete(w http.ResponseWriter, q *request) error {
 	if err != nil {
 		return err
 	}
-	if !gone {
+	if !gone || q.endpoint.ReturnDeleted {
 		return q.writeItem(w, http.StatusOK, item)
 	}
 	e := q.endpoint

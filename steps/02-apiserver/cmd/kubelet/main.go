@@ -132,10 +132,7 @@ func run(ctx context.Context, args []string) error {
 	}
 	api, k := clients.API, &kubelet.Kubelet{}
 	var mirrors *mirror.Mirror
-	pods, err := apisource.New(api, node.Name, log, func() { mirrors.Poke() })
-	if err != nil {
-		return err
-	}
+	pods := apisource.New(api, node.Name, log, func() { mirrors.Poke() })
 	objects := apiobject.New(api, k.Wake)
 	services := envsource.New(api)
 	volumes := volume.NewManager(volume.Config{RootDir: flags.RootDir, Log: log, Plugins: []volume.Plugin{
