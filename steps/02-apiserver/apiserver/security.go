@@ -199,6 +199,8 @@ func (s *security) complete(table []resource.Resource) []resource.Resource {
 			row.Subresources = append(row.Subresources, connect.Subresources(conf)...)
 		case schema.GroupResource{Resource: "nodes"}:
 			row.Subresources = append(row.Subresources, connect.NodeSubresources(conf)...)
+		case schema.GroupResource{Resource: "services"}:
+			row.Subresources = append(row.Subresources, connect.ServiceSubresources(conf)...)
 		case schema.GroupResource{Resource: "serviceaccounts"}:
 			row.Subresources = append(row.Subresources, s.tokens.Subresource())
 		}

@@ -95,7 +95,7 @@ func route(state resource.Server, conf Config) http.Handler {
 			return
 		}
 		ctx := request.WithUser(request.WithRequestInfo(r.Context(), info), &user.DefaultInfo{Name: "alice"})
-		all := map[string][]resource.Subresource{"pods": Subresources(conf), "nodes": NodeSubresources(conf)}
+		all := map[string][]resource.Subresource{"pods": Subresources(conf), "nodes": NodeSubresources(conf), "services": ServiceSubresources(conf)}
 		for _, sub := range all[info.Resource] {
 			if sub.Name == info.Subresource {
 				h, err := sub.Connect(state, info.Namespace, info.Name)

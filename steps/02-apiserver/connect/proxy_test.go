@@ -25,6 +25,9 @@ func TestProxiesRefuse(t *testing.T) {
 		{"namespaces/default/pods/web/proxy/", "address not allowed"}, // it has none
 		{"namespaces/default/pods/none/proxy/", `pods \"none\" not found`},
 		{"namespaces/default/pods/ftp:web:21/proxy/", `invalid pod request \"ftp:web:21\"`},
+		{"namespaces/default/services/ftp:web:21/proxy/", `invalid service request \"ftp:web:21\"`},
+		{"namespaces/default/services/none:80/proxy/", `services \"none\" not found`},
+		{"namespaces/default/services/none/proxy/", `no endpoints available for service \"none\"`},
 		{"nodes/a:b:c:d/proxy/", `invalid node request \"a:b:c:d\"`},
 		{"nodes/node-1/proxy/pods", "address not allowed"}, // a kubelet of the API server's own machine
 		{"nodes/none/proxy/", `nodes \"none\" not found`},
