@@ -39,7 +39,7 @@ it away without a trace.
 		buildCommand(), upCommand(), downCommand(), inviteCommand(), addressCommand(), listCommand(), readCommand(), doctorCommand(), bootableCommand(),
 		thereToo(statusCommand()), thereToo(verifyCommand()), thereToo(tasksCommand()), thereToo(hintCommand()), thereToo(solveCommand()),
 		thereToo(podsCommand()), thereToo(getCommand()), thereToo(xrayCommand()), thereToo(shellCommand()), thereToo(logsCommand()),
-		thereToo(kubeconfigCommand()), thereToo(kubectlCommand()), thereToo(etcdctlCommand()), thereToo(certsCommand()), swapCommand(), etcdCommand(), thereToo(traceCommand()), thereToo(fakeNodesCommand()), thereToo(whyCommand()),
+		thereToo(kubeconfigCommand()), thereToo(kubectlCommand()), thereToo(etcdctlCommand()), thereToo(certsCommand()), hereOnly(swapCommand()), hereOnly(etcdCommand()), thereToo(traceCommand()), thereToo(fakeNodesCommand()), thereToo(whyCommand()),
 	)
 	return root
 }

@@ -287,6 +287,29 @@ func thereToo(cmd *cobra.Command) *cobra.Command {
 	return cmd
 }
 
+// hereOnly makes a command, and those below it, say that the cluster is elsewhere, when
+// it is: they build, or read and write files of this computer.
+func hereOnly(cmd *cobra.Command) *cobra.Command {
+	for _, below := range cmd.Commands() {
+		hereOnly(below)
+	}
+	here := cmd.RunE
+	if here == nil {
+		return cmd
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		t, err := openThere()
+		if err != nil {
+			return err
+		}
+		if t != nil {
+			return fmt.Errorf("`%s` is for clusters on this machine itself, and this one runs on %s", cmd.CommandPath(), t.record.On)
+		}
+		return here(cmd, args)
+	}
+	return cmd
+}
+
 // forward runs a command line in the machine that it is about, or, if it is one of
 // those that show everything, in all.
 func (t *there) forward(cmd *cobra.Command, args, line []string) error {

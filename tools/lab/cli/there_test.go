@@ -157,3 +157,25 @@ func TestWhichMachine(t *testing.T) {
 		})
 	}
 }
+
+// A command of this machine alone says so, and does nothing, when the cluster is
+// elsewhere.
+func TestHereOnly(t *testing.T) {
+	home := t.TempDir()
+	t.Setenv("GROUNDUP_HOME", home)
+	t.Setenv("GROUNDUP_REPO", t.TempDir())
+	done := 0
+	parent := &cobra.Command{Use: "etcd"}
+	child := &cobra.Command{Use: "defrag", RunE: func(*cobra.Command, []string) error { done++; return nil }}
+	parent.AddCommand(child)
+	hereOnly(parent)
+	if err := child.RunE(child, nil); err != nil || done != 1 {
+		t.Errorf("here: got %v, done %d times", err, done)
+	}
+	if err := (place.Record{On: "lima", Step: 2, Nodes: 1}).Write(home); err != nil {
+		t.Fatal(err)
+	}
+	if err := child.RunE(child, nil); err == nil || !strings.Contains(err.Error(), "runs on lima") || done != 1 {
+		t.Errorf("there: got %v, done %d times", err, done)
+	}
+}
