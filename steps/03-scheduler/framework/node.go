@@ -33,7 +33,7 @@ type Node struct {
 	Ports     []HostPort
 	Groups    []Group
 
-	withAffinity, withAntiAffinity int
+	place int // in Snapshot.Nodes
 }
 
 // A Group is how many pods of one class a node has.
@@ -114,12 +114,6 @@ func (n *Node) RemovePod(pod *Pod) error {
 func (n *Node) count(pod *Pod, sign int64) {
 	n.Requested.add(&pod.Requests, sign)
 	n.NonZero.add(&pod.NonZero, sign)
-	if pod.HasAffinity() {
-		n.withAffinity += int(sign)
-	}
-	if len(pod.AntiAffinity) > 0 {
-		n.withAntiAffinity += int(sign)
-	}
 	i := slices.IndexFunc(n.Groups, func(g Group) bool { return g.Class == pod.Class })
 	switch {
 	case i < 0:
@@ -131,12 +125,9 @@ func (n *Node) count(pod *Pod, sign int64) {
 	}
 }
 
-// AnyAffinity reports whether a pod on the node has inter-pod affinity or
-// anti-affinity, required or preferred.
-func (n *Node) AnyAffinity() bool { return n.withAffinity > 0 }
-
-// AnyAntiAffinity reports whether a pod on the node has required anti-affinity.
-func (n *Node) AnyAntiAffinity() bool { return n.withAntiAffinity > 0 }
+// Place is where in Snapshot.Nodes the node is, or the one that it is a clone
+// of, if that is in a snapshot.
+func (n *Node) Place() int { return n.place }
 
 // Clone returns a node that can be changed while this one stays as it is.
 func (n *Node) Clone() *Node {

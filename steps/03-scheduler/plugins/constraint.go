@@ -17,14 +17,11 @@ type constraint struct {
 	namespace  string
 	selector   labels.Selector
 	self       int64 // 1 if the selector means the pod itself, else 0
+	topology   *framework.Topology
 
-	// Which nodes count: those that the pod's node affinity allows, those
-	// whose taints the pod tolerates.
+	// Which nodes count: those that the pod's node affinity allows, if it has
+	// any, and those whose taints the pod tolerates.
 	honorAffinity, honorTaints bool
-
-	// known has which classes of pods the selector means. learn adds to it;
-	// count only reads it, so many may count at a time.
-	known map[framework.Class]bool
 }
 
 // selects sets the selector for a constraint of the pod.
@@ -52,46 +49,47 @@ func (c *constraint) counts(pod *framework.Pod) bool {
 		c.selector.Matches(labels.Set(pod.Labels))
 }
 
-// learn counts the node's pods, and remembers their classes.
-func (c *constraint) learn(node *framework.Node) int64 {
-	var n int64
-	for i := range node.Groups {
-		group := &node.Groups[i]
-		match, known := c.known[group.Class]
-		if !known {
-			match = c.counts(group.Pod)
-			c.known[group.Class] = match
-		}
-		if match {
-			n += group.Count
-		}
-	}
-	return n
-}
-
-// count counts the node's pods.
-func (c *constraint) count(node *framework.Node) int64 {
-	var n int64
-	for i := range node.Groups {
-		group := &node.Groups[i]
-		match, known := c.known[group.Class]
-		if !known {
-			match = c.counts(group.Pod)
-		}
-		if match {
-			n += group.Count
-		}
-	}
-	return n
-}
-
 // constraints are those of one pod and of one kind.
 type constraints []constraint
 
-// allKeys reports whether the node has the labels of all constraints. A node
-// without one of them is in no domain of any.
-func (cs constraints) allKeys(node *framework.Node) bool { return cs.allIn(node.Labels) }
+// allAt reports whether the node at a place is in a domain of every constraint.
+// One that lacks the label of one constraint counts for none.
+func (cs constraints) allAt(place int) bool {
+	for i := range cs {
+		if _, ok := cs[i].topology.At(place); !ok {
+			return false
+		}
+	}
+	return true
+}
 
+// count counts the pods that one of the constraints selects, by its domains.
+func (cs constraints) count(snapshot *framework.Snapshot, pod *framework.Pod, which int) levels {
+	c := &cs[which]
+	counted := make([]bool, len(snapshot.Nodes)) // whether the node is
+	l := levels{tally: newTally(c.topology), exists: make([]bool, c.topology.Len())}
+	for place, node := range snapshot.Nodes {
+		if cs.allAt(place) && c.includes(pod, node) {
+			domain, _ := c.topology.At(place)
+			counted[place], l.exists[domain] = true, true
+		}
+	}
+	for population := range snapshot.Populations() {
+		if !c.counts(population.Pod) {
+			continue
+		}
+		for place, n := range population.On {
+			if counted[place] {
+				domain, _ := c.topology.At(place)
+				l.tally.add(domain, n)
+			}
+		}
+	}
+	l.rank()
+	return l
+}
+
+// allIn is allAt for any labels.
 func (cs constraints) allIn(labels map[string]string) bool {
 	for i := range cs {
 		if _, ok := labels[cs[i].key]; !ok {
@@ -148,34 +146,36 @@ func (cs constraints) nodeHelps(event framework.Event) bool {
 // levels counts pods by topology domain, and knows the lowest count.
 type levels struct {
 	tally
-	domains map[int64]int // how many domains have so many pods
+	exists  []bool        // by domain: whether it has a node that counts
+	domains int           // how many do
+	having  map[int64]int // how many domains have so many pods
 	lowest  int64
 }
 
-func newLevels(counts map[string]int64) levels {
-	l := levels{tally: tally{base: counts}, domains: map[int64]int{}}
-	first := true
-	for _, n := range counts {
-		l.domains[n]++
-		if first || n < l.lowest {
-			l.lowest, first = n, false
+// rank finds the lowest count once everything has been counted.
+func (l *levels) rank() {
+	l.having = map[int64]int{}
+	for domain, exists := range l.exists {
+		if !exists {
+			continue
 		}
+		n := l.of(domain)
+		if l.having[n]++; l.domains == 0 || n < l.lowest {
+			l.lowest = n
+		}
+		l.domains++
 	}
-	return l
 }
 
-// add counts one pod more or less in a domain that has been counted.
-func (l *levels) add(domain string, n int64) {
-	if _, counted := l.base[domain]; !counted {
-		return
-	}
+// add counts one pod more or less.
+func (l *levels) add(domain int, n int64) {
 	before := l.of(domain)
 	l.tally.add(domain, n)
-	l.domains[before]--
-	l.domains[before+n]++
+	l.having[before]--
+	l.having[before+n]++
 	// The domain that has moved is one step away, and no other is below the
 	// place where it was.
-	if before+n < l.lowest || before == l.lowest && l.domains[before] == 0 {
+	if before+n < l.lowest || before == l.lowest && l.having[before] == 0 {
 		l.lowest = before + n
 	}
 }
@@ -183,12 +183,14 @@ func (l *levels) add(domain string, n int64) {
 // least is the lowest count. As long as there are fewer domains than there
 // should be, one that does not exist yet has the lowest: none.
 func (l *levels) least(minDomains int) int64 {
-	if len(l.base) < minDomains {
+	if l.domains < minDomains {
 		return 0
 	}
 	return l.lowest
 }
 
 func (l *levels) cloned() levels {
-	return levels{tally: l.tally.cloned(), domains: maps.Clone(l.domains), lowest: l.lowest}
+	c := *l
+	c.tally, c.having = l.tally.cloned(), maps.Clone(l.having)
+	return c
 }

@@ -2,7 +2,6 @@ package plugins
 
 import (
 	"github.com/k8s-groundup/groundup/steps/03-scheduler/framework"
-	"k8s.io/apimachinery/pkg/labels"
 	configv1 "k8s.io/kube-scheduler/config/v1"
 )
 
@@ -11,8 +10,8 @@ import (
 // have a label for. What the new pod wants counts, and also what the pods that
 // are there already want, since anti-affinity holds in both directions.
 //
-// Pods are looked at by [framework.Class]: whether a term selects a pod is asked
-// once for all pods that are alike.
+// Whether a term selects a pod is asked once for all pods that are alike, see
+// [framework.Population].
 type InterPodAffinity struct {
 	hardWeight     int64 // what a required term of a pod on a node counts in scores
 	ignoreExisting bool
@@ -43,20 +42,14 @@ func (p *InterPodAffinity) PreFilter(snapshot *framework.Snapshot, pod *framewor
 	if pod.Invalid != nil {
 		return framework.PreFilterResult{}, framework.RejectForGood("parsing pod: " + pod.Invalid.Error())
 	}
+	f := newNeighbours(snapshot, pod)
 	wants := len(pod.Affinity)+len(pod.AntiAffinity) > 0
-	if !wants && !snapshot.AnyAntiAffinity() {
-		return framework.PreFilterResult{}, nil
+	others := snapshot.Affine()
+	if wants {
+		others = snapshot.Populations()
 	}
-	f := &neighbours{
-		pod:        pod,
-		namespaces: snapshot.Namespaces,
-		relations:  map[framework.Class]relation{},
-	}
-	f.self = f.allSelect(pod.Affinity, pod)
-	for _, node := range snapshot.Nodes {
-		if wants || node.AnyAntiAffinity() {
-			f.countAll(node)
-		}
+	for other := range others {
+		f.countAll(other)
 	}
 	if !wants && f.refused.domains == 0 {
 		return framework.PreFilterResult{}, nil
@@ -67,79 +60,68 @@ func (p *InterPodAffinity) PreFilter(snapshot *framework.Snapshot, pod *framewor
 // neighbours knows which topology domains have pods that the pod wants to be
 // near to, or far from, or that want to be far from it.
 type neighbours struct {
-	pod        *framework.Pod
-	namespaces map[string]labels.Set
-	self       bool // the pod satisfies its own affinity
+	snapshot *framework.Snapshot
+	pod      *framework.Pod
+	self     bool // the pod satisfies its own affinity
 
 	wanted   tallies // pods that all of the pod's affinity terms select
 	unwanted tallies // pods that an anti-affinity term of the pod selects
 	refused  tallies // pods with an anti-affinity term that selects the pod
-
-	// relations has what was found out about classes of pods. It is complete
-	// once PreFilter is done, and not written any more.
-	relations map[framework.Class]relation
 }
 
 var _ framework.TrackingFilter = (*neighbours)(nil)
 
-// A relation is what a pod's being on a node means to the new pod, by the
-// topology keys in which it means it.
-type relation struct {
-	wanted, unwanted, refused []string
+func newNeighbours(snapshot *framework.Snapshot, pod *framework.Pod) *neighbours {
+	f := &neighbours{
+		snapshot: snapshot, pod: pod,
+		wanted: tallies{snapshot: snapshot}, unwanted: tallies{snapshot: snapshot}, refused: tallies{snapshot: snapshot},
+	}
+	for i := range pod.Affinity {
+		f.wanted.key(pod.Affinity[i].TopologyKey)
+	}
+	f.self = f.allSelect(pod.Affinity, pod)
+	return f
 }
 
-func (f *neighbours) countAll(node *framework.Node) {
-	for i := range node.Groups {
-		group := &node.Groups[i]
-		relation, known := f.relations[group.Class]
-		if !known {
-			relation = f.relate(group.Pod)
-			f.relations[group.Class] = relation
-		}
-		f.count(relation, node, group.Count)
-	}
+// countAll counts a population in, and count n pods like other on the node: by
+// each topology key in which they mean something to the pod.
+func (f *neighbours) countAll(population *framework.Population) {
+	f.relate(population.Pod, func(t *tallies, key string) { t.addAll(key, population) })
 }
 
-func (f *neighbours) count(r relation, node *framework.Node, n int64) {
-	for _, key := range r.wanted {
-		f.wanted.add(key, node, n)
-	}
-	for _, key := range r.unwanted {
-		f.unwanted.add(key, node, n)
-	}
-	for _, key := range r.refused {
-		f.refused.add(key, node, n)
-	}
+func (f *neighbours) count(other *framework.Pod, node *framework.Node, n int64) {
+	f.relate(other, func(t *tallies, key string) { t.add(key, node, n) })
 }
 
-func (f *neighbours) relate(other *framework.Pod) relation {
-	var r relation
+// relate finds out what pods like other mean to the new one, and in which
+// topology keys.
+func (f *neighbours) relate(other *framework.Pod, found func(t *tallies, key string)) {
 	if len(f.pod.Affinity) > 0 && f.allSelect(f.pod.Affinity, other) {
 		for i := range f.pod.Affinity {
-			r.wanted = append(r.wanted, f.pod.Affinity[i].TopologyKey)
+			found(&f.wanted, f.pod.Affinity[i].TopologyKey)
 		}
 	}
-	r.unwanted = f.keysOf(f.pod.AntiAffinity, other)
-	r.refused = f.keysOf(other.AntiAffinity, f.pod)
-	return r
+	for i := range f.pod.AntiAffinity {
+		if term := &f.pod.AntiAffinity[i]; f.selects(term, other) {
+			found(&f.unwanted, term.TopologyKey)
+		}
+	}
+	for i := range other.AntiAffinity {
+		if term := &other.AntiAffinity[i]; f.selects(term, f.pod) {
+			found(&f.refused, term.TopologyKey)
+		}
+	}
 }
 
-// keysOf returns the topology keys of the terms that select the pod.
-func (f *neighbours) keysOf(terms []framework.Term, pod *framework.Pod) []string {
-	var keys []string
-	for i := range terms {
-		if terms[i].Selects(pod, f.namespaces[pod.Namespace]) {
-			keys = append(keys, terms[i].TopologyKey)
-		}
-	}
-	return keys
+func (f *neighbours) selects(term *framework.Term, pod *framework.Pod) bool {
+	return term.Selects(pod, f.snapshot.Namespaces[pod.Namespace])
 }
 
 // allSelect reports whether every term selects the pod. Affinity looks for one
 // pod that is all that was asked for, not for one pod per term.
 func (f *neighbours) allSelect(terms []framework.Term, pod *framework.Pod) bool {
 	for i := range terms {
-		if !terms[i].Selects(pod, f.namespaces[pod.Namespace]) {
+		if !f.selects(&terms[i], pod) {
 			return false
 		}
 	}
@@ -163,30 +145,21 @@ func (f *neighbours) Filter(node *framework.Node) *framework.Status {
 // together has nobody to be near to: it may go to any node that has the labels.
 func (f *neighbours) nearWanted(node *framework.Node) bool {
 	near := true
-	for i := range f.pod.Affinity {
-		key := f.pod.Affinity[i].TopologyKey
-		domain, ok := node.Labels[key]
+	for i := range f.wanted.counts {
+		count := &f.wanted.counts[i]
+		domain, ok := count.topology.Domain(node)
 		if !ok {
 			return false
 		}
-		near = near && f.wanted.of(key, domain) > 0
+		near = near && count.of(domain) > 0
 	}
 	return near || f.wanted.domains == 0 && f.self
 }
 
-func (f *neighbours) AddPod(added *framework.Pod, node *framework.Node) {
-	f.count(f.relation(added), node, 1)
-}
+func (f *neighbours) AddPod(added *framework.Pod, node *framework.Node) { f.count(added, node, 1) }
 
 func (f *neighbours) RemovePod(removed *framework.Pod, node *framework.Node) {
-	f.count(f.relation(removed), node, -1)
-}
-
-func (f *neighbours) relation(other *framework.Pod) relation {
-	if r, known := f.relations[other.Class]; known {
-		return r
-	}
-	return f.relate(other)
+	f.count(removed, node, -1)
 }
 
 func (f *neighbours) Clone() framework.TrackingFilter {

@@ -2,6 +2,7 @@ package plugins
 
 import (
 	"math"
+	"slices"
 
 	"github.com/k8s-groundup/groundup/steps/03-scheduler/framework"
 )
@@ -11,82 +12,73 @@ import (
 // select it.
 func (p *InterPodAffinity) PreScore(snapshot *framework.Snapshot, pod *framework.Pod, _ []*framework.Node) (framework.Score, *framework.Status) {
 	wishes := len(pod.PreferredAffinity)+len(pod.PreferredAntiAffinity) > 0
-	if !wishes && (p.ignoreExisting || !snapshot.AnyAffinity()) {
+	if !wishes && p.ignoreExisting {
 		return nil, nil
 	}
-	a := &attraction{plugin: p, pod: pod, snapshot: snapshot, weights: map[framework.Class][]weight{}}
-	for _, node := range snapshot.Nodes {
-		if wishes || node.AnyAffinity() {
-			a.countAll(node)
-		}
+	others := snapshot.Affine()
+	if wishes {
+		others = snapshot.Populations()
 	}
-	if len(a.sums.keys) == 0 {
+	var a attraction
+	for other := range others {
+		p.weigh(snapshot, pod, other.Pod, func(key string, weight int64) { a.add(snapshot.Topology(key), other, weight) })
+	}
+	if len(a) == 0 {
 		return nil, nil
 	}
 	return a, nil
 }
 
-// attraction says how much the pod is drawn to each topology domain, or away
-// from it where the sum is below 0.
-type attraction struct {
-	plugin   *InterPodAffinity
-	pod      *framework.Pod
-	snapshot *framework.Snapshot
-	weights  map[framework.Class][]weight
-	sums     tallies
-}
-
-// A weight is what one pod means to its domain of the topology key.
-type weight struct {
-	key    string
-	weight int64
-}
-
-func (a *attraction) countAll(node *framework.Node) {
-	for i := range node.Groups {
-		group := &node.Groups[i]
-		weights, known := a.weights[group.Class]
-		if !known {
-			weights = a.weigh(group.Pod)
-			a.weights[group.Class] = weights
-		}
-		for _, w := range weights {
-			a.sums.add(w.key, node, w.weight*group.Count)
-		}
-	}
-}
-
-func (a *attraction) weigh(other *framework.Pod) []weight {
-	var weights []weight
-	add := func(terms []framework.Term, selected *framework.Pod, times, fixed int64) {
+// weigh finds out what pods like other mean to the pod: by topology key, more
+// than 0 if it is drawn to them.
+func (p *InterPodAffinity) weigh(snapshot *framework.Snapshot, pod, other *framework.Pod, found func(key string, weight int64)) {
+	weigh := func(terms []framework.Term, selected *framework.Pod, weight func(*framework.Term) int64) {
 		for i := range terms {
-			if terms[i].Selects(selected, a.snapshot.Namespaces[selected.Namespace]) {
-				weights = append(weights, weight{terms[i].TopologyKey, times*terms[i].Weight + fixed})
+			if terms[i].Selects(selected, snapshot.Namespaces[selected.Namespace]) {
+				found(terms[i].TopologyKey, weight(&terms[i]))
 			}
 		}
 	}
-	add(a.pod.PreferredAffinity, other, 1, 0)
-	add(a.pod.PreferredAntiAffinity, other, -1, 0)
-	if a.plugin.hardWeight > 0 {
-		add(other.Affinity, a.pod, 0, a.plugin.hardWeight)
+	to := func(t *framework.Term) int64 { return t.Weight }
+	from := func(t *framework.Term) int64 { return -t.Weight }
+	weigh(pod.PreferredAffinity, other, to)
+	weigh(pod.PreferredAntiAffinity, other, from)
+	weigh(other.PreferredAffinity, pod, to)
+	weigh(other.PreferredAntiAffinity, pod, from)
+	if p.hardWeight > 0 {
+		weigh(other.Affinity, pod, func(*framework.Term) int64 { return p.hardWeight })
 	}
-	add(other.PreferredAffinity, a.pod, 1, 0)
-	add(other.PreferredAntiAffinity, a.pod, -1, 0)
-	return weights
 }
 
-func (a *attraction) Score(node *framework.Node) int64 {
+// attraction says how much the pod is drawn to each domain of a few topologies,
+// or away from it where the sum is below 0.
+type attraction []tally
+
+func (a *attraction) add(topology *framework.Topology, population *framework.Population, weight int64) {
+	i := slices.IndexFunc(*a, func(t tally) bool { return t.topology == topology })
+	if i < 0 {
+		i = len(*a)
+		*a = append(*a, newTally(topology))
+	}
+	for place, n := range population.On {
+		if domain, ok := topology.At(place); ok {
+			(*a)[i].add(domain, weight*n)
+		}
+	}
+}
+
+func (a attraction) Score(node *framework.Node) int64 {
 	var sum int64
-	for i, key := range a.sums.keys {
-		if domain, ok := node.Labels[key]; ok {
-			sum += a.sums.counts[i].of(domain)
+	for i := range a {
+		if domain, ok := a[i].topology.Domain(node); ok {
+			sum += a[i].of(domain)
 		}
 	}
 	return sum
 }
 
 // Normalize makes the lowest sum 0 and the highest 100.
-func (a *attraction) Normalize(_ []*framework.Node, scores []int64) {
+func (attraction) Normalize(_ []*framework.Node, scores []int64) {
 	lowest, highest := int64(math.MaxInt64), int64(math.MinInt64)
 	for _, score := range scores {
 		lowest, highest = min(lowest, score), max(highest, score)

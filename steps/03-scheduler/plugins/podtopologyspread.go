@@ -68,7 +68,7 @@ func (*PodTopologySpread) Name() string { return "PodTopologySpread" }
 // PreFilter counts, for each constraint, the pods that it selects in each of its
 // domains.
 func (p *PodTopologySpread) PreFilter(snapshot *framework.Snapshot, pod *framework.Pod) (framework.PreFilterResult, *framework.Status) {
-	constraints, err := p.constraints(pod, corev1.DoNotSchedule)
+	constraints, err := p.constraints(snapshot, pod, corev1.DoNotSchedule)
 	if err != nil {
 		return framework.PreFilterResult{}, framework.Failed(err)
 	}
@@ -76,28 +76,22 @@ func (p *PodTopologySpread) PreFilter(snapshot *framework.Snapshot, pod *framewo
 		return framework.PreFilterResult{}, nil
 	}
 	f := &spread{pod: pod, constraints: constraints, levels: make([]levels, len(constraints))}
-	counts := make([]map[string]int64, len(constraints))
-	for i := range counts {
-		counts[i] = map[string]int64{}
-	}
-	for _, node := range snapshot.Nodes {
-		if !constraints.allKeys(node) {
-			continue
-		}
-		for i := range constraints {
-			if c := &constraints[i]; c.includes(pod, node) {
-				counts[i][node.Labels[c.key]] += c.learn(node)
-			}
-		}
-	}
-	for i := range counts {
-		f.levels[i] = newLevels(counts[i])
+	for i := range constraints {
+		f.levels[i] = constraints.count(snapshot, pod, i)
 	}
 	return framework.PreFilterResult{Filter: f}, nil
 }
 
 // constraints returns the pod's constraints of one kind, or the default ones.
-func (p *PodTopologySpread) constraints(pod *framework.Pod, kind corev1.UnsatisfiableConstraintAction) (constraints, error) {
+func (p *PodTopologySpread) constraints(snapshot *framework.Snapshot, pod *framework.Pod, kind corev1.UnsatisfiableConstraintAction) (constraints, error) {
+	cs, err := p.parse(pod, kind)
+	for i := range cs {
+		cs[i].topology = snapshot.Topology(cs[i].key)
+	}
+	return cs, err
+}
+
+func (p *PodTopologySpread) parse(pod *framework.Pod, kind corev1.UnsatisfiableConstraintAction) (constraints, error) {
 	if own := pod.Spec.TopologySpreadConstraints; len(own) > 0 {
 		return parseConstraints(own, pod, kind)
 	}
@@ -130,7 +124,7 @@ var _ framework.TrackingFilter = (*spread)(nil)
 func (s *spread) Filter(node *framework.Node) *framework.Status {
 	for i := range s.constraints {
 		c := &s.constraints[i]
-		domain, ok := node.Labels[c.key]
+		domain, ok := c.topology.Domain(node)
 		if !ok {
 			return outOfDomains
 		}
@@ -145,12 +139,13 @@ func (s *spread) AddPod(added *framework.Pod, node *framework.Node)      { s.upd
 func (s *spread) RemovePod(removed *framework.Pod, node *framework.Node) { s.update(removed, node, -1) }
 
 func (s *spread) update(pod *framework.Pod, node *framework.Node, n int64) {
-	if !s.constraints.allKeys(node) {
+	if !s.constraints.allAt(node.Place()) {
 		return
 	}
 	for i := range s.constraints {
 		if c := &s.constraints[i]; c.counts(pod) && c.includes(s.pod, node) {
-			s.levels[i].add(node.Labels[c.key], n)
+			domain, _ := c.topology.Domain(node)
+			s.levels[i].add(domain, n)
 		}
 	}
 }
@@ -166,7 +161,7 @@ func (s *spread) Clone() framework.TrackingFilter {
 
 // Helps looks for what changes a count, or which domains there are.
 func (p *PodTopologySpread) Helps(pod *framework.Pod, event framework.Event) bool {
-	constraints, err := p.constraints(pod, corev1.DoNotSchedule)
+	constraints, err := p.parse(pod, corev1.DoNotSchedule)
 	if err != nil {
 		return true
 	}
@@ -211,10 +206,10 @@ func parseConstraint(c *corev1.TopologySpreadConstraint, pod *framework.Pod) (co
 	}
 	parsed := constraint{
 		key: c.TopologyKey, maxSkew: int64(c.MaxSkew), minDomains: 1,
-		namespace:     pod.Namespace,
-		honorAffinity: c.NodeAffinityPolicy == nil || *c.NodeAffinityPolicy == corev1.NodeInclusionPolicyHonor,
-		honorTaints:   c.NodeTaintsPolicy != nil && *c.NodeTaintsPolicy == corev1.NodeInclusionPolicyHonor,
-		known:         map[framework.Class]bool{},
+		namespace: pod.Namespace,
+		honorAffinity: (c.NodeAffinityPolicy == nil || *c.NodeAffinityPolicy == corev1.NodeInclusionPolicyHonor) &&
+			(pod.Spec.NodeSelector != nil || requiredNodes(pod) != nil),
+		honorTaints: c.NodeTaintsPolicy != nil && *c.NodeTaintsPolicy == corev1.NodeInclusionPolicyHonor,
 	}
 	if c.MinDomains != nil {
 		parsed.minDomains = int(*c.MinDomains)

@@ -9,7 +9,7 @@ import (
 
 // PreScore counts the pods of the domains that the feasible nodes are in.
 func (p *PodTopologySpread) PreScore(snapshot *framework.Snapshot, pod *framework.Pod, nodes []*framework.Node) (framework.Score, *framework.Status) {
-	constraints, err := p.constraints(pod, corev1.ScheduleAnyway)
+	constraints, err := p.constraints(snapshot, pod, corev1.ScheduleAnyway)
 	if err != nil {
 		return nil, framework.Failed(err)
 	}
@@ -19,85 +19,91 @@ func (p *PodTopologySpread) PreScore(snapshot *framework.Snapshot, pod *framewor
 	s := &crowds{
 		constraints: constraints,
 		strict:      len(pod.Spec.TopologySpreadConstraints) > 0 || !p.system,
-		counts:      make([]map[string]int64, len(constraints)),
+		counts:      make([][]int64, len(constraints)),
 		weights:     make([]float64, len(constraints)),
 	}
-	s.enumerate(nodes)
-	for _, node := range snapshot.Nodes {
-		if s.ignores(node) {
-			continue
-		}
-		for i := range constraints {
-			c := &constraints[i]
-			domain := node.Labels[c.key]
-			if _, candidate := s.counts[i][domain]; candidate && c.includes(pod, node) {
-				s.counts[i][domain] += c.learn(node)
-			}
-		}
+	for i := range constraints {
+		s.weigh(i, nodes)
+		s.count(i, snapshot, pod)
 	}
 	return s, nil
 }
 
-// crowds knows how many pods are in each domain already.
+// crowds knows how many pods there are already, in each domain of a constraint.
+// A single node is a domain of its own, by its place, whatever its labels say.
 type crowds struct {
 	constraints constraints
-	strict      bool
-	counts      []map[string]int64 // by constraint, by domain; nil for hosts
-	weights     []float64          // by constraint
+	strict      bool      // leave out nodes that lack a label
+	counts      [][]int64 // by constraint, by domain or by place
+	weights     []float64 // by constraint
 }
 
-// enumerate finds the domains that the nodes are in, and the weight of each
-// constraint: the more domains, the fewer pods in each, and the more one counts.
-// A node is a domain of its own, and is counted when it is scored.
-func (s *crowds) enumerate(nodes []*framework.Node) {
-	scored := 0
-	for i := range s.counts {
-		if s.constraints[i].key != corev1.LabelHostname {
-			s.counts[i] = map[string]int64{}
-		}
-	}
+// single reports whether the constraint's domains are single nodes.
+func (c *constraint) single() bool { return c.key == corev1.LabelHostname }
+
+// weigh gives a constraint its weight: the more domains the nodes are in, the
+// fewer pods are in each, and the more one of them counts.
+func (s *crowds) weigh(which int, nodes []*framework.Node) {
+	c, size := &s.constraints[which], 0
+	seen := make([]bool, c.topology.Len()+1) // the last is for nodes without the label
 	for _, node := range nodes {
-		if s.ignores(node) {
+		if s.ignores(node.Place()) {
 			continue
 		}
-		scored++
-		for i := range s.constraints {
-			if c := &s.constraints[i]; c.key == corev1.LabelHostname {
-				c.learn(node)
-			} else {
-				s.counts[i][node.Labels[c.key]] = 0
+		domain, ok := c.topology.Domain(node)
+		if !ok {
+			domain = c.topology.Len()
+		}
+		if c.single() || !seen[domain] {
+			seen[domain] = true
+			size++
+		}
+	}
+	s.weights[which] = math.Log(float64(size + 2))
+}
+
+// count counts the pods that a constraint selects.
+func (s *crowds) count(which int, snapshot *framework.Snapshot, pod *framework.Pod) {
+	c := &s.constraints[which]
+	size := c.topology.Len()
+	if c.single() {
+		size = len(snapshot.Nodes)
+	}
+	counts := make([]int64, size)
+	for population := range snapshot.Populations() {
+		if !c.counts(population.Pod) {
+			continue
+		}
+		for place, n := range population.On {
+			if c.single() {
+				counts[place] += n
+			} else if domain, ok := c.topology.At(place); ok && !s.ignores(place) && c.includes(pod, snapshot.Nodes[place]) {
+				counts[domain] += n
 			}
 		}
 	}
-	for i := range s.constraints {
-		size := len(s.counts[i])
-		if s.constraints[i].key == corev1.LabelHostname {
-			size = scored
-		}
-		s.weights[i] = math.Log(float64(size + 2))
-	}
+	s.counts[which] = counts
 }
 
-// ignores reports whether the node is left out, for lack of a label.
-func (s *crowds) ignores(node *framework.Node) bool { return s.strict && !s.constraints.allKeys(node) }
+// ignores reports whether the node at a place is left out, for lack of a label.
+func (s *crowds) ignores(place int) bool { return s.strict && !s.constraints.allAt(place) }
 
 // Score is how crowded the node's domains are: lower is better.
 func (s *crowds) Score(node *framework.Node) int64 {
-	if s.ignores(node) {
+	if s.ignores(node.Place()) {
 		return 0
 	}
 	sum := 0.0
 	for i := range s.constraints {
 		c := &s.constraints[i]
-		domain, ok := node.Labels[c.key]
+		domain, ok := c.topology.Domain(node)
 		if !ok {
 			continue
 		}
-		n := s.counts[i][domain]
-		if c.key == corev1.LabelHostname {
-			n = c.count(node)
+		if c.single() {
+			domain = node.Place()
 		}
-		sum += float64(n)*s.weights[i] + float64(c.maxSkew-1)
+		sum += float64(s.counts[i][domain])*s.weights[i] + float64(c.maxSkew-1)
 	}
 	return int64(math.Round(sum))
 }
@@ -107,13 +113,13 @@ func (s *crowds) Score(node *framework.Node) int64 {
 func (s *crowds) Normalize(nodes []*framework.Node, scores []int64) {
 	lowest, highest := int64(math.MaxInt64), int64(0)
 	for i, node := range nodes {
-		if !s.ignores(node) {
+		if !s.ignores(node.Place()) {
 			lowest, highest = min(lowest, scores[i]), max(highest, scores[i])
 		}
 	}
 	for i, node := range nodes {
 		switch {
-		case s.ignores(node):
+		case s.ignores(node.Place()):
 			scores[i] = 0
 		case highest == 0:
 			scores[i] = framework.MaxScore
