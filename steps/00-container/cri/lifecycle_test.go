@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opencontainers/cgroups"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
@@ -242,14 +243,38 @@ func TestSharedPIDNamespace(t *testing.T) {
 	})
 	a := pod.Run("a", nil)
 	pod.Run("b", nil)
-	if got := exec(t, s, a, "ps"); !strings.HasPrefix(got, "1 pause\n") || strings.Count(got, "guest") < 3 {
-		t.Errorf("got processes\n%swant pause as 1, and the guests of both containers", got)
-	}
+	// A container has started a moment before its process is called guest.
+	runtimetest.Eventually(t, "pause is 1, and both guests and ps are there", func() bool {
+		got := exec(t, s, a, "ps")
+		return strings.HasPrefix(got, "1 pause\n") && strings.Count(got, "guest") == 3
+	})
 	if _, err := s.ExecSync(t.Context(), &runtimeapi.ExecSyncRequest{ContainerId: a, Cmd: []string{"/bin/guest", "cat", "/proc/1/environ"}}); err != nil {
 		t.Fatal(err)
 	}
 	pod.Run("orphan", []string{"orphan"})
 	runtimetest.Eventually(t, "the pause process reaps orphans", func() bool { return strings.Count(exec(t, s, a, "ps"), "\n") == 4 })
+}
+
+// It learns nothing of the node's other cgroups, and can't change its own limits.
+func TestContainerSeesItsCgroupAsTheRoot(t *testing.T) {
+	s := runtimetest.Open(t, runtimetest.Config(t))
+	id := runtimetest.RunPod(t, s).Run("app", nil)
+	for line := range strings.Lines(exec(t, s, id, "cat", "/proc/self/cgroup")) {
+		if !strings.HasSuffix(line, ":/\n") {
+			t.Errorf("got %q, want a path of /", line)
+		}
+	}
+	procs := "/sys/fs/cgroup/cgroup.procs"
+	if !cgroups.IsCgroup2UnifiedMode() {
+		procs = "/sys/fs/cgroup/pids/cgroup.procs"
+	}
+	if got := strings.Fields(exec(t, s, id, "cat", procs)); len(got) != 2 || got[0] != "1" {
+		t.Errorf("got processes %v in its cgroup, want itself and cat", got)
+	}
+	want := " / " + filepath.Dir(procs) + " ro,nosuid,nodev,noexec"
+	if got := exec(t, s, id, "cat", "/proc/self/mountinfo"); !strings.Contains(got, want) {
+		t.Errorf("got mounts\n%swant one with %q", got, want)
+	}
 }
 
 // As in upstream's runtimes: a pod in the node's network has the node's UTS
