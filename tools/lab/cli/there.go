@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"slices"
 	"strings"
 	"syscall"
 
@@ -18,7 +16,6 @@ import (
 	"github.com/k8s-groundup/groundup/tools/lab/host"
 	"github.com/k8s-groundup/groundup/tools/lab/place"
 	"github.com/k8s-groundup/groundup/tools/lab/step"
-	"github.com/spf13/cobra"
 	"golang.org/x/term"
 )
 
@@ -127,66 +124,6 @@ func (t *there) up(ctx context.Context, w io.Writer, s *step.Step, nodes int, r 
 	return t.nodes(ctx, w, 1)
 }
 
-// nodes makes each machine, from number first on, the node that the record asks for.
-// Number 1 has the authority and, from step 02 on, the control plane; the others join it.
-func (t *there) nodes(ctx context.Context, w io.Writer, first int) error {
-	args := []string{"up", fmt.Sprintf("%02d", t.record.Step), "--no-build", "--on", "host"}
-	for n := first; n <= t.record.Nodes; n++ {
-		fmt.Fprintf(w, "\n%s\n", bold.Render(cluster.NodeName(n)))
-		var err error
-		if n == 1 {
-			err = t.first(ctx, args)
-		} else {
-			err = t.join(ctx, n, args)
-		}
-		if err := t.keepIfFailed(n, err); err != nil {
-			if n > 1 {
-				err = t.keepIfFailed(1, err) // the fault may be the control plane's
-			}
-			return err
-		}
-	}
-	return nil
-}
-
-func (t *there) first(ctx context.Context, up []string) error {
-	if address := t.Address(1); address != "" {
-		up = append(slices.Clip(up), "--address", address)
-	}
-	return t.lab(ctx, 1, up...)
-}
-
-// join hands machine n an invitation from the first one. It goes from program to
-// program: it is in no file here, and in no argument.
-func (t *there) join(ctx context.Context, n int, up []string) error {
-	address := t.Address(n)
-	if address == "" {
-		b, err := t.ask(ctx, n, "address")
-		if err != nil {
-			return err
-		}
-		address = strings.TrimSpace(string(b))
-	}
-	invitation, err := t.ask(ctx, 1, "invite", cluster.NodeName(n), "--address", address)
-	if err != nil {
-		return err
-	}
-	cmd := t.Command(n, false, append(append([]string{"bin/lab"}, up...), "--join", "-")...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(invitation), os.Stdout, os.Stderr
-	return exitOf(attend(ctx, cmd))
-}
-
-// ask returns what lab prints in machine n.
-func (t *there) ask(ctx context.Context, n int, args ...string) ([]byte, error) {
-	cmd := t.Command(n, false, append([]string{"bin/lab"}, args...)...)
-	var out, said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &said
-	if err := attend(ctx, cmd); err != nil {
-		return nil, fmt.Errorf("lab %s on %s: %w\n%s", args[0], cluster.NodeName(n), err, said.Bytes())
-	}
-	return out.Bytes(), nil
-}
-
 // prepare builds the runner of machines, where that is ours.
 func (t *there) prepare(ctx context.Context, r *reporter) error {
 	if _, err := exec.LookPath("go"); err != nil || t.record.On != "qemu" {
@@ -269,96 +206,4 @@ func (t *there) keepIfFailed(n int, err error) error {
 	}
 	fmt.Fprintf(os.Stderr, "lab: %v on %s; its console, journal and logs are in %s\n", err, cluster.NodeName(n), dir)
 	return err
-}
-
-// thereToo makes a command run where the cluster is, when that is not here.
-func thereToo(cmd *cobra.Command) *cobra.Command {
-	here := cmd.RunE
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		t, err := openThere()
-		if err != nil {
-			return err
-		}
-		if t == nil {
-			return here(cmd, args)
-		}
-		return t.forward(cmd, args, os.Args[1:])
-	}
-	return cmd
-}
-
-// hereOnly makes a command, and those below it, say that the cluster is elsewhere, when
-// it is: they build, or read and write files of this computer.
-func hereOnly(cmd *cobra.Command) *cobra.Command {
-	for _, below := range cmd.Commands() {
-		hereOnly(below)
-	}
-	here := cmd.RunE
-	if here == nil {
-		return cmd
-	}
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		t, err := openThere()
-		if err != nil {
-			return err
-		}
-		if t != nil {
-			return fmt.Errorf("`%s` is for clusters on this machine itself, and this one runs on %s", cmd.CommandPath(), t.record.On)
-		}
-		return here(cmd, args)
-	}
-	return cmd
-}
-
-// forward runs a command line in the machine that it is about, or, if it is one of
-// those that show everything, in all.
-func (t *there) forward(cmd *cobra.Command, args, line []string) error {
-	if cmd.Name() == "kubeconfig" {
-		return t.kubeconfig(cmd.Context(), cmd.OutOrStdout())
-	}
-	first, last := t.machines(cmd, args, line)
-	for n := first; n <= last; n++ {
-		err := t.lab(cmd.Context(), n, line...)
-		if cmd.Name() == "verify" {
-			err = t.keepIfFailed(n, err)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	if cmd.Name() == "renew" {
-		return t.nodes(cmd.Context(), cmd.OutOrStdout(), 2) // new certificates come by an invitation
-	}
-	return nil
-}
-
-// machines are the first and the last of those that a command line is about. All
-// but a few commands are about the cluster as a whole, which the first one knows.
-func (t *there) machines(cmd *cobra.Command, args, line []string) (first, last int) {
-	switch cmd.Name() {
-	case "shell", "logs", "get", "status", "pods", "xray":
-	default:
-		return 1, 1
-	}
-	n, named := place.Machine(line, t.record.Nodes)
-	switch {
-	case named:
-		return n, n
-	case len(args) == 1 && (cmd.Name() == "pods" || cmd.Name() == "xray"):
-		n = t.find(cmd.Context(), args[0])
-		return n, n
-	case cmd.Name() == "status" || cmd.Name() == "pods":
-		return 1, t.record.Nodes
-	}
-	return 1, 1
-}
-
-// find returns the machine that runs a pod, the first one if none does: it will say so.
-func (t *there) find(ctx context.Context, pod string) int {
-	for n := 2; n <= t.record.Nodes; n++ {
-		if _, err := t.ask(ctx, n, "pods", pod); err == nil {
-			return n
-		}
-	}
-	return 1
 }

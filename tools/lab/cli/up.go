@@ -16,13 +16,7 @@ import (
 )
 
 func upCommand() *cobra.Command {
-	var (
-		nodes   int
-		noBuild bool
-		on      string
-		join    string
-		here    cluster.Host
-	)
+	var o upOptions
 	cmd := &cobra.Command{
 		Use:   "up [STEP]",
 		Short: "Start the cluster of a step, or change the running one to it",
@@ -30,57 +24,67 @@ func upCommand() *cobra.Command {
 they are ready. It may be called at any time: on a running cluster it changes
 what is different, and after an interrupted up it finishes the work.`,
 		Args: cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			var invitation *cluster.Invitation
-			if join != "" {
-				if on != "host" {
-					return errors.New("--join is for a machine that is a node itself: --on host")
-				}
-				var err error
-				if invitation, err = readInvitation(join, cmd.InOrStdin()); err != nil {
-					return err
-				}
-				here = invitation.Host()
-			}
-			target, err := chooseTarget(on, here)
-			if err != nil {
-				return err
-			}
-			if target.there != nil && len(args) == 0 && target.there.record.Nodes > 0 {
-				args = []string{fmt.Sprint(target.there.record.Step)} // chooseStep knows only what runs here
-			}
-			s, dir, err := chooseStep(args)
-			if err != nil {
-				return err
-			}
-			w := cmd.OutOrStdout()
-			r := newReporter(w)
-			if !noBuild {
-				fmt.Fprintf(w, "%s\n%s\n\n", bold.Render(fmt.Sprintf("Step %02d · %s", s.Number, s.Title)), s.Proves)
-				if err := buildIfPossible(cmd.Context(), dir, s, r); err != nil {
-					return err
-				}
-			}
-			if target.there != nil {
-				return target.there.up(cmd.Context(), w, s, nodes, r)
-			}
-			if err := asRoot("starting nodes", "--no-build"); err != nil {
-				return err
-			}
-			spec := specOf(dir, s, nodes)
-			spec.Host, spec.Join = target.host, invitation
-			return up(cmd.Context(), w, spec, r)
-		},
+		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd, args) },
 	}
-	cmd.Flags().StringVar(&on, "on", "", "`where`: local (boxes on this machine), host (this machine is the node), qemu, lima or vagrant (default: where it runs, or local)")
-	cmd.Flags().IntVar(&here.Number, "as", 1, "with --on host: which `node` of the cluster this machine is")
-	cmd.Flags().StringVar(&here.IP, "address", "", "with --on host: the `address` of the node (default: of the interface with the default route)")
-	cmd.Flags().StringVar(&join, "join", "", "--on host, as the node that the invitation in this `file` is for (- is standard input; see lab invite)")
+	cmd.Flags().StringVar(&o.on, "on", "", "`where`: local (boxes on this machine), host (this machine is the node), qemu, lima or vagrant (default: where it runs, or local)")
+	cmd.Flags().IntVar(&o.here.Number, "as", 1, "with --on host: which `node` of the cluster this machine is")
+	cmd.Flags().StringVar(&o.here.IP, "address", "", "with --on host: the `address` of the node (default: of the interface with the default route)")
+	cmd.Flags().StringVar(&o.join, "join", "", "--on host, as the node that the invitation in this `file` is for (- is standard input; see lab invite)")
 	cmd.MarkFlagsMutuallyExclusive("join", "as")
 	cmd.MarkFlagsMutuallyExclusive("join", "address")
-	cmd.Flags().IntVar(&nodes, "nodes", 0, "how many `nodes` (default: as many as there are, or 1)")
-	cmd.Flags().BoolVar(&noBuild, "no-build", false, "take the programs as they are in bin/")
+	cmd.Flags().IntVar(&o.nodes, "nodes", 0, "how many `nodes` (default: as many as there are, or 1)")
+	cmd.Flags().BoolVar(&o.noBuild, "no-build", false, "take the programs as they are in bin/")
 	return cmd
+}
+
+type upOptions struct {
+	nodes   int
+	noBuild bool
+	on      string
+	join    string // a file with an invitation
+	here    cluster.Host
+}
+
+func (o *upOptions) run(cmd *cobra.Command, args []string) error {
+	var invitation *cluster.Invitation
+	if o.join != "" {
+		if o.on != "host" {
+			return errors.New("--join is for a machine that is a node itself: --on host")
+		}
+		var err error
+		if invitation, err = readInvitation(o.join, cmd.InOrStdin()); err != nil {
+			return err
+		}
+		o.here = invitation.Host()
+	}
+	target, err := chooseTarget(o.on, o.here)
+	if err != nil {
+		return err
+	}
+	if target.there != nil && len(args) == 0 && target.there.record.Nodes > 0 {
+		args = []string{fmt.Sprint(target.there.record.Step)} // chooseStep knows only what runs here
+	}
+	s, dir, err := chooseStep(args)
+	if err != nil {
+		return err
+	}
+	w := cmd.OutOrStdout()
+	r := newReporter(w)
+	if !o.noBuild {
+		fmt.Fprintf(w, "%s\n%s\n\n", bold.Render(fmt.Sprintf("Step %02d · %s", s.Number, s.Title)), s.Proves)
+		if err := buildIfPossible(cmd.Context(), dir, s, r); err != nil {
+			return err
+		}
+	}
+	if target.there != nil {
+		return target.there.up(cmd.Context(), w, s, o.nodes, r)
+	}
+	if err := asRoot("starting nodes", "--no-build"); err != nil {
+		return err
+	}
+	spec := specOf(dir, s, o.nodes)
+	spec.Host, spec.Join = target.host, invitation
+	return up(cmd.Context(), w, spec, r)
 }
 
 // buildIfPossible builds, unless there is no Go here and somebody has built

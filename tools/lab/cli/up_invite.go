@@ -71,11 +71,12 @@ func addressCommand() *cobra.Command {
 // readInvitation reads the invitation in a file, or in standard input if that is
 // named "-", and makes sure that it is for this machine.
 func readInvitation(file string, stdin io.Reader) (*cluster.Invitation, error) {
-	// First, because nobody can read standard input twice.
-	if err := asRoot("starting nodes", "--no-build"); err != nil {
-		return nil, err
-	}
-	if file != "-" {
+	if file == "-" {
+		// Now, because nobody can read standard input twice.
+		if err := asRoot("starting nodes", "--no-build"); err != nil {
+			return nil, err
+		}
+	} else {
 		f, err := os.Open(file)
 		if err != nil {
 			return nil, err
