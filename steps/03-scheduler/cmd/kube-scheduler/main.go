@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"os/signal"
@@ -32,6 +33,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
 	defer stop()
+	klog.SetSlogLogger(slog.New(slog.NewTextHandler(os.Stderr, nil))) // client-go's
 	if err := run(ctx, os.Args[1:], os.Stderr); err != nil && !errors.Is(err, pflag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "kube-scheduler:", err)
 		os.Exit(1)
@@ -44,7 +46,6 @@ func run(ctx context.Context, args []string, stderr io.Writer) error {
 		return err
 	}
 	log := f.logger(stderr)
-	klog.SetSlogLogger(log) // client-go's
 
 	// The API server: one connection for what is decided, one for what is told, and
 	// one for the lease, which nothing may keep waiting.

@@ -21,6 +21,8 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/admission"
+	apiresource "github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
 	apirows "github.com/k8s-groundup/groundup/steps/02-apiserver/rows"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/server/servertest"
 	"github.com/k8s-groundup/groundup/steps/03-scheduler/rows"
@@ -52,6 +54,7 @@ func newCluster(t *testing.T) *cluster {
 	path := *kubeconfigFlag
 	if path == "" {
 		conf := servertest.Config()
+		conf.Admission = []apiresource.Admission{admission.Priority{}}
 		conf.Rows = append(conf.Rows, rows.All()...)
 		conf.Scheme = apirows.Scheme(rows.AddToScheme)
 		conf.Codecs = apirows.Codecs(conf.Scheme)
