@@ -82,6 +82,7 @@ type Cache struct {
 	revision int64 // of the state; 0 before the first list
 	log      history
 	changed  chan struct{} // closed when revision grows
+	watchers map[*Watcher]struct{}
 	expected map[string]*Expectation
 	written  int64 // the newest revision that this process has made here
 }
@@ -92,7 +93,7 @@ func New(conf Config) *Cache {
 		conf.Now = time.Now
 	}
 	return &Cache{conf: conf, progress: make(chan struct{}, 1), items: tree(), changed: make(chan struct{}),
-		expected: map[string]*Expectation{}}
+		expected: map[string]*Expectation{}, watchers: map[*Watcher]struct{}{}}
 }
 
 func tree() *btree.BTree[*Item] {
@@ -192,6 +193,9 @@ func (c *Cache) advance(revision int64) {
 	c.revision = revision
 	close(c.changed)
 	c.changed = make(chan struct{})
+	for w := range c.watchers {
+		w.Poke()
+	}
 }
 
 // apply takes in what the store reports.

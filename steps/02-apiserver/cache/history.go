@@ -68,21 +68,47 @@ func (h *history) since(revision int64) ([]*Event, error) {
 	return h.events[at:len(h.events):len(h.events)], nil
 }
 
-// A Watcher is a place in the log. One goroutine uses it.
+// A Watcher is a place in the log. One goroutine uses it, but for Poke.
+//
+// Each has a channel of its own, of which nothing is asked but a token. A
+// thousand goroutines that waited for one channel to be closed, and for other things
+// besides, would stand in one another's way at every event.
 type Watcher struct {
 	cache *Cache
 	after int64
+	more  chan struct{} // has a token when there may be something to do
 }
 
 // Watch returns a watcher that begins after a revision, which may be one that is
-// yet to come.
-func (c *Cache) Watch(after int64) *Watcher { return &Watcher{c, after} }
+// yet to come. The caller closes it.
+func (c *Cache) Watch(after int64) *Watcher {
+	w := &Watcher{c, after, make(chan struct{}, 1)}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.watchers[w] = struct{}{}
+	return w
+}
+
+// Close ends the watcher. It may be called twice.
+func (w *Watcher) Close() {
+	w.cache.mu.Lock()
+	defer w.cache.mu.Unlock()
+	delete(w.cache.watchers, w)
+}
+
+// Poke wakes who waits for the watcher, for a reason of one's own.
+func (w *Watcher) Poke() {
+	select {
+	case w.more <- struct{}{}:
+	default: // it has not seen the last one yet
+	}
+}
 
 // After is the revision after which the next events are.
 func (w *Watcher) After() int64 { return w.after }
 
 // Next returns the events that have come since it was last called, the revision up to
-// which that is everything, and a channel that is closed when there may be more.
+// which that is everything, and a channel that has a token when there may be more.
 // After ErrExpired the watcher is of no use.
 func (w *Watcher) Next() (events []*Event, revision int64, more <-chan struct{}, err error) {
 	c := w.cache
@@ -94,5 +120,5 @@ func (w *Watcher) Next() (events []*Event, revision int64, more <-chan struct{},
 		}
 		w.after = c.revision
 	}
-	return events, w.after, c.changed, nil
+	return events, w.after, w.more, nil
 }

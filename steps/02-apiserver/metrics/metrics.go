@@ -73,16 +73,16 @@ func (m *Metrics) Gauge(name, help string, labels map[string]string, value func(
 
 // Observe implements server.Observer.
 func (m *Metrics) Observe(stage server.Stage, e *server.Exchange) {
-	labels := labelsOf(e)
 	running := m.inFlight.WithLabelValues(kindOf(e.Method))
 	if e.Lasting {
-		running = m.lasting.With(labels)
+		running = m.lasting.With(labelsOf(e))
 	}
 	switch stage {
 	case server.Received:
 		running.Inc()
 	case server.Complete:
 		running.Dec()
+		labels := labelsOf(e)
 		if v := labels["verb"]; !e.Lasting && (v == "GET" || v == "LIST") {
 			m.size.With(labels).Observe(float64(e.Bytes))
 		}

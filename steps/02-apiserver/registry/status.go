@@ -54,6 +54,9 @@ const patience = 3 * time.Second
 
 // wait blocks until the cache has come to a revision.
 func (r *Registry) wait(ctx context.Context, revision int64) error {
+	if now := r.Cache.Revision(); now > 0 && now >= revision {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	if r.Cache.Wait(ctx, revision) == nil {

@@ -34,7 +34,7 @@ type Watch struct {
 
 // Watch begins a watch by the rules of
 // https://kubernetes.io/docs/reference/using-api/api-concepts/#semantics-for-watch.
-// o has been validated.
+// o has been validated. The caller closes it.
 func (r *Registry) Watch(ctx context.Context, namespace string, o *internalversion.ListOptions) (*Watch, error) {
 	s, err := r.selection(namespace, o)
 	if err != nil {
@@ -46,7 +46,10 @@ func (r *Registry) Watch(ctx context.Context, namespace string, o *internalversi
 	}
 	initial := o.SendInitialEvents != nil && *o.SendInitialEvents
 	if revision > 0 && !initial {
-		return &Watch{selection: s, watcher: r.Cache.Watch(revision)}, r.wait(ctx, 0)
+		if err := r.wait(ctx, 0); err != nil {
+			return nil, err
+		}
+		return &Watch{selection: s, watcher: r.Cache.Watch(revision)}, nil
 	}
 	if o.ResourceVersion == "" {
 		err = r.fresh(ctx)
@@ -72,8 +75,14 @@ func (r *Registry) Watch(ctx context.Context, namespace string, o *internalversi
 	return w, nil
 }
 
+// Close ends the watch. It may be called twice.
+func (w *Watch) Close() { w.watcher.Close() }
+
+// Poke wakes who waits for the watch, for a reason of one's own.
+func (w *Watch) Poke() { w.watcher.Poke() }
+
 // Next returns what is new for this client, the revision up to which that is all, and a
-// channel that is closed when there may be more. An error ends the watch and is for
+// channel that has a token when there may be more. An error ends the watch and is for
 // the client.
 func (w *Watch) Next() ([]Event, int64, <-chan struct{}, error) {
 	after := w.watcher.After()

@@ -32,6 +32,7 @@ func (s *Server) Follow(ctx context.Context, of schema.GroupResource, changed fu
 			return ctx.Err()
 		}
 		f.follow(ctx, w)
+		w.Close()
 	}
 	return nil
 }

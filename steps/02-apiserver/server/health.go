@@ -40,12 +40,10 @@ func (s *Server) cachesFilled(context.Context) error {
 }
 
 func (s *Server) notStopping(context.Context) error {
-	select {
-	case <-s.stop:
+	if s.stopping.Err() != nil {
 		return fmt.Errorf("the server is stopping")
-	default:
-		return nil
 	}
+	return nil
 }
 
 // health answers one of the health paths, and those below it that ask for one

@@ -67,8 +67,8 @@ type Server struct {
 	handlers  map[string]http.Handler
 	converter func() managedfields.TypeConverter
 
-	mu   sync.Mutex // guards stop
-	stop chan struct{}
+	stopping context.Context // done when watches have to end
+	drain    context.CancelFunc
 }
 
 // An endpoint is a row that is served.
@@ -86,8 +86,8 @@ func New(conf Config) (*Server, error) {
 		endpoints: map[schema.GroupVersionResource]*endpoint{},
 		stored:    map[schema.GroupResource]*registry.Registry{},
 		converter: sync.OnceValue(func() managedfields.TypeConverter { return &trusting{TypeConverter: conf.TypeConverter()} }),
-		stop:      make(chan struct{}),
 	}
+	s.stopping, s.drain = context.WithCancel(context.Background())
 	for _, row := range conf.Rows {
 		e := &endpoint{Resource: row}
 		stored, err := storedAs(conf.Rows, row)
@@ -132,15 +132,7 @@ func (s *Server) Run(ctx context.Context) {
 
 // Drain ends all watches, so that the listener can be shut down. It may be called
 // twice. A client begins its watch again, elsewhere or later, where it was.
-func (s *Server) Drain() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	select {
-	case <-s.stop:
-	default:
-		close(s.stop)
-	}
-}
+func (s *Server) Drain() { s.drain() }
 
 // Registry returns the registry of a resource, nil if it is not stored here.
 func (s *Server) Registry(r schema.GroupResource) *registry.Registry {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -44,6 +45,7 @@ func (s *Server) watch(w http.ResponseWriter, q *request) error {
 	if err != nil {
 		return err
 	}
+	defer events.Close()
 	include, err := q.include()
 	if err != nil {
 		return err
@@ -54,6 +56,7 @@ func (s *Server) watch(w http.ResponseWriter, q *request) error {
 	}
 	ctx, cancel := context.WithTimeout(q.Context(), life)
 	defer cancel()
+	defer context.AfterFunc(s.stopping, cancel)()
 	stream := &stream{request: q, include: include, bookmarks: o.AllowWatchBookmarks}
 	if q.out.media == wire.YAML {
 		stream.out.media = wire.JSON
@@ -68,7 +71,7 @@ func (s *Server) watch(w http.ResponseWriter, q *request) error {
 			if stream.out.media == wire.Protobuf {
 				stream.send = func(frame []byte) error { return websocket.Message.Send(ws, frame) }
 			}
-			stream.run(ctx, s.stop, events)
+			stream.run(ctx, events)
 		}}.ServeHTTP(w, q.Request)
 		return nil
 	}
@@ -81,7 +84,7 @@ func (s *Server) watch(w http.ResponseWriter, q *request) error {
 	stream.late = newLookout(patience, func() { _ = out.SetWriteDeadline(time.Unix(1, 0)) }) // where it is not supported, there is no network
 	defer stream.late.close()
 	if stream.flush() == nil {
-		stream.run(ctx, s.stop, events)
+		stream.run(ctx, events)
 	}
 	return nil
 }
@@ -107,10 +110,15 @@ type stream struct {
 
 // run writes until the client leaves, the time is over, the server stops, or the client is
 // so slow that events had to be dropped: then it is told, and lists again.
-func (s *stream) run(ctx context.Context, stop <-chan struct{}, events *registry.Watch) {
+//
+// Whatever there is to do wakes it by the same token: a thousand of these wait for the same
+// event, and a choice of several channels costs each a lock that all of them share.
+func (s *stream) run(ctx context.Context, events *registry.Watch) {
+	var due atomic.Bool
 	every := bookmarkEvery + rand.N(bookmarkEvery/10)
-	bookmark := time.NewTimer(every)
+	bookmark := time.AfterFunc(every, func() { due.Store(true); events.Poke() })
 	defer bookmark.Stop()
+	defer context.AfterFunc(ctx, events.Poke)()
 	for {
 		batch, revision, more, err := events.Next()
 		if err != nil {
@@ -120,20 +128,18 @@ func (s *stream) run(ctx context.Context, stop <-chan struct{}, events *registry
 		if s.events(batch) != nil {
 			return
 		}
-		select {
-		case <-more:
-		case <-bookmark.C:
-			bookmark.Reset(every)
-			if s.bookmarks && s.events([]registry.Event{{Type: watch.Bookmark, Revision: revision}}) != nil {
-				return
-			}
-		case <-ctx.Done():
+		<-more
+		if ctx.Err() != nil {
 			if s.bookmarks && s.Context().Err() == nil { // from where to watch again
 				s.events([]registry.Event{{Type: watch.Bookmark, Revision: revision}})
 			}
 			return
-		case <-stop:
-			return
+		}
+		if due.Swap(false) {
+			bookmark.Reset(every)
+			if s.bookmarks && s.events([]registry.Event{{Type: watch.Bookmark, Revision: revision}}) != nil {
+				return
+			}
 		}
 	}
 }
