@@ -52,3 +52,50 @@ pid() { "$LAB" xray "$1" --pid "$2"; }
 
 # service NAME: the process id of a service, as the node's init tells it.
 service() { "$LAB" status --pid "$1"; }
+
+# paper_node NAME CPU LABELS: a node that is only an object, labelled paper and
+# with LABELS ("zone: a, disk: ssd"). What is bound to it never runs, but it is bound.
+paper_node() {
+	kubectl create -f - <<-YAML
+		apiVersion: v1
+		kind: Node
+		metadata: {name: $1, labels: {paper: "", kubernetes.io/hostname: $1${3:+, $3}}}
+		status:
+		  capacity: {cpu: "$2", memory: 8Gi, pods: "10"}
+		  allocatable: {cpu: "$2", memory: 8Gi, pods: "10"}
+		  conditions: [{type: Ready, status: "True", reason: Paper, message: it is only an object}]
+	YAML
+}
+
+# paper_pod NAME SPEC LABELS: a pod for such nodes; SPEC is more of its spec, in
+# lines of YAML.
+paper_pod() {
+	cat >"$1.yaml" <<-YAML
+		apiVersion: v1
+		kind: Pod
+		metadata: {name: $1, labels: {paper: ""${3:+, $3}}}
+		spec:
+		  nodeSelector: {paper: ""}
+		  terminationGracePeriodSeconds: 0
+		$(printf '%s\n' "${2:-}" | sed 's/^/  /')
+		  containers: [{name: app, image: "groundup.local/web:v1", resources: {requests: {cpu: "${CPU:-100m}"}}}]
+	YAML
+	kubectl create -f "$1.yaml"
+}
+
+# no_paper: take away all such pods and nodes.
+no_paper() {
+	kubectl delete pods -l paper --force --grace-period=0 --wait=false 2>&1
+	kubectl delete nodes -l paper --wait=false
+}
+
+# where POD: its node, empty when it has none.
+where() { kubectl get pod "$1" -o 'jsonpath={.spec.nodeName}'; }
+
+# refused POD: why the scheduler has not bound it.
+refused() { kubectl get pod "$1" -o 'jsonpath={.status.conditions[?(@.type=="PodScheduled")].message}'; }
+
+# run_real NAME: a web server on any node that has a machine.
+run_real() {
+	kubectl run "$1" --image=groundup.local/web:v1 --overrides='{"spec":{"affinity":{"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":{"nodeSelectorTerms":[{"matchExpressions":[{"key":"groundup.local/hollow","operator":"DoesNotExist"},{"key":"paper","operator":"DoesNotExist"}]}]}}}}}'
+}

@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
@@ -54,24 +56,23 @@ func (f *Fleet) Run(ctx context.Context) error {
 	return nil
 }
 
-// settle makes the nodes that are missing, and removes those beyond the last.
+// settle makes the nodes that are missing, changes those that are different, and
+// removes those beyond the last.
 func (f *Fleet) settle(ctx context.Context) error {
 	have, err := f.Client.CoreV1().Nodes().List(ctx, metav1.ListOptions{LabelSelector: Label})
 	if err != nil {
 		return fmt.Errorf("list hollow nodes: %w", err)
 	}
-	there := map[string]bool{}
-	for _, n := range have.Items {
-		there[n.Name] = true
+	there := map[string]*corev1.Node{}
+	for i := range have.Items {
+		there[have.Items[i].Name] = &have.Items[i]
 	}
 	all, within := errgroup.WithContext(ctx)
 	all.SetLimit(workers)
 	for i := range f.Nodes {
-		if name := nodeName(i + 1); there[name] {
-			delete(there, name)
-		} else {
-			all.Go(func() error { return f.register(within, i+1) })
-		}
+		node, name := there[nodeName(i+1)], nodeName(i+1)
+		delete(there, name)
+		all.Go(func() error { return f.register(within, i+1, node) })
 	}
 	for name := range there {
 		all.Go(func() error { return f.remove(within, name) })
@@ -79,9 +80,23 @@ func (f *Fleet) settle(ctx context.Context) error {
 	return all.Wait()
 }
 
-func (f *Fleet) register(ctx context.Context, i int) error {
-	if _, err := f.Client.CoreV1().Nodes().Create(ctx, f.Model.node(i, f.Clock.Now()), metav1.CreateOptions{}); err != nil {
-		return fmt.Errorf("register %s: %w", nodeName(i), err)
+// register writes a node, or what is different in the one that there is.
+func (f *Fleet) register(ctx context.Context, i int, have *corev1.Node) (err error) {
+	nodes, want := f.Client.CoreV1().Nodes(), f.Model.node(i, f.Clock.Now())
+	if have == nil {
+		_, err = nodes.Create(ctx, want, metav1.CreateOptions{})
+	} else {
+		if !maps.Equal(have.Labels, want.Labels) {
+			have.Labels = want.Labels
+			have, err = nodes.Update(ctx, have, metav1.UpdateOptions{})
+		}
+		if err == nil && !equality.Semantic.DeepEqual(have.Status.Allocatable, want.Status.Allocatable) {
+			have.Status = want.Status
+			_, err = nodes.UpdateStatus(ctx, have, metav1.UpdateOptions{})
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("register %s: %w", want.Name, err)
 	}
 	return nil
 }

@@ -57,7 +57,11 @@ func TestFleet(t *testing.T) {
 		boundPod("real", "node-1"),
 	)
 	ctx := t.Context()
-	stop := start(t, client, 3)
+	fleet := Fleet{
+		Client: client, Nodes: 3, Clock: clock.RealClock{}, Log: slog.New(slog.DiscardHandler),
+		Model: Model{Zones: 2, Allocatable: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("4")}},
+	}
+	stop := start(t, fleet)
 	await(t, "the pod to run", func() bool {
 		pod, err := client.CoreV1().Pods("default").Get(ctx, "bound", metav1.GetOptions{})
 		return err == nil && pod.Status.Phase == corev1.PodRunning && pod.Status.ContainerStatuses[0].Ready
@@ -71,13 +75,17 @@ func TestFleet(t *testing.T) {
 	}
 	stop()
 
-	stop = start(t, client, 1)
+	fleet.Nodes, fleet.Model.Allocatable = 1, corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("2")}
+	stop = start(t, fleet)
 	await(t, "the pod of a node that is gone to end", func() bool {
 		_, err := client.CoreV1().Pods("default").Get(ctx, "bound", metav1.GetOptions{})
 		return apierrors.IsNotFound(err)
 	})
 	if got, want := nodeNames(ctx, t, client), []string{"fake-1"}; !slices.Equal(got, want) {
 		t.Errorf("nodes: got %v, want %v", got, want)
+	}
+	if n, err := client.CoreV1().Nodes().Get(ctx, "fake-1", metav1.GetOptions{}); err != nil || n.Status.Allocatable.Cpu().Value() != 2 {
+		t.Errorf("the node that stays: got %v, %v; want it to have two processors now", n, err)
 	}
 	real, err := client.CoreV1().Pods("default").Get(ctx, "real", metav1.GetOptions{})
 	if err != nil || real.Status.Phase != corev1.PodPending {
@@ -87,12 +95,8 @@ func TestFleet(t *testing.T) {
 }
 
 // start runs a fleet; stop returns when it has stopped.
-func start(t *testing.T, client *fake.Clientset, nodes int) (stop func()) {
+func start(t *testing.T, f Fleet) (stop func()) {
 	ctx, cancel := context.WithCancel(t.Context())
-	f := &Fleet{
-		Client: client, Nodes: nodes, Clock: clock.RealClock{}, Log: slog.New(slog.DiscardHandler),
-		Model: Model{Zones: 2, Allocatable: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("4")}},
-	}
 	done := make(chan error, 1)
 	go func() { done <- f.Run(ctx) }()
 	return func() {

@@ -1,0 +1,18 @@
+# title: Pods of a kind spread level over zones
+# proves: some questions are about all nodes at once: how many such pods has each zone?
+# hint: PodTopologySpread counts the pods that its selector means, by the label topologyKey of their nodes
+# see: kubectl get pods -l app=level -o wide
+
+setup() {
+	for zone in a b c; do paper_node "paper-$zone" 8 "zone: $zone"; done
+	for i in 1 2 3 4 5 6; do
+		paper_pod "level-$i" 'topologySpreadConstraints: [{maxSkew: 1, topologyKey: zone, whenUnsatisfiable: DoNotSchedule, labelSelector: {matchLabels: {app: level}}}]' 'app: level'
+	done
+}
+cleanup() { no_paper; }
+
+probe() {
+	kubectl get pods -l app=level -o 'jsonpath={range .items[*]}{.spec.nodeName}{"\n"}{end}' | sort | uniq -c | tr -s ' ' >got
+	printf ' 2 paper-%s\n' a b c >want
+	cmp -s got want || { echo "pods on nodes:"; cat got; return 1; }
+}
