@@ -81,31 +81,38 @@ func (e *election) run(ctx context.Context, lead func(context.Context) error) er
 	}
 	e.health.SetLeaderElection(elector)
 	holding, letGo := context.WithCancel(context.WithoutCancel(ctx))
-	defer func() { letGo(); <-ended }()
 	go func() { defer close(ended); elector.Run(holding) }()
+	stop := func() { letGo(); <-ended }
 	select {
 	case <-ctx.Done():
+		stop()
 		return nil
 	case leading := <-started:
-		deciding, stop := context.WithCancel(ctx)
-		defer stop()
-		context.AfterFunc(leading, stop)
+		deciding, cancel := context.WithCancel(ctx)
+		defer cancel()
+		context.AfterFunc(leading, cancel)
 		err := lead(deciding)
-		if leading.Err() != nil {
+		lost := leading.Err() != nil
+		stop()
+		if lost {
 			return errors.Join(errLost, err)
 		}
-		return errors.Join(err, e.release(holding))
+		e.release(context.WithoutCancel(ctx))
+		return err
 	}
 }
 
-// release writes a lease that is over.
-func (e *election) release(ctx context.Context) error {
+// release ends the lease, if it still is ours. If that fails it will run out.
+func (e *election) release(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, e.config.RetryPeriod)
 	defer cancel()
-	now := metav1.Now()
-	err := e.config.Lock.Update(ctx, resourcelock.LeaderElectionRecord{LeaseDurationSeconds: 1, RenewTime: now, AcquireTime: now})
+	lock, now := e.config.Lock, metav1.Now()
+	record, _, err := lock.Get(ctx)
+	if err == nil && record.HolderIdentity == lock.Identity() {
+		err = lock.Update(ctx, resourcelock.LeaderElectionRecord{
+			LeaseDurationSeconds: 1, LeaderTransitions: record.LeaderTransitions, RenewTime: now, AcquireTime: now})
+	}
 	if err != nil {
 		e.log.Info("the lease can't be given back, and will run out", "err", err)
 	}
-	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rogpeppe/go-internal/testscript"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -31,14 +32,14 @@ import (
 // kubeconfigFlag aims the tests at another API server: upstream's.
 var kubeconfigFlag = flag.String("kubeconfig", "", "`file` of an API server to test with, which has no scheduler and no nodes; without it one is started")
 
-// TestMain lets the test's own binary be the scheduler, so that it can be killed.
+// TestMain lets the test's own binary be the scheduler, for scripts and so that it
+// can be killed.
 func TestMain(m *testing.M) {
 	if os.Getenv("BE_THE_SCHEDULER") != "" {
 		main()
 		return
 	}
-	flag.Parse()
-	os.Exit(m.Run())
+	testscript.Main(m, map[string]func(){"kube-scheduler": main})
 }
 
 // A cluster is an API server, and nodes of which nobody takes care.

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"sync"
+	"time"
 
 	eventsv1 "k8s.io/api/events/v1"
 	"k8s.io/client-go/kubernetes"
@@ -10,23 +12,37 @@ import (
 )
 
 // recorders send what schedulers say about pods to the API server.
-type recorders struct{ events.EventBroadcaster }
+type recorders struct {
+	events.EventBroadcaster
+	sink *patient
+}
 
 func newRecorders(client kubernetes.Interface) recorders {
-	sink := patient{&events.EventSinkImpl{Interface: client.EventsV1()}, make(chan struct{}, tellers)}
-	return recorders{events.NewBroadcaster(sink)}
+	sink := &patient{EventSink: &events.EventSinkImpl{Interface: client.EventsV1()}, room: make(chan struct{}, tellers)}
+	return recorders{events.NewBroadcaster(sink), sink}
 }
 
 // of returns the recorder of one scheduler name.
 func (r recorders) of(name string) events.EventRecorder { return r.NewRecorder(scheme.Scheme, name) }
 
+// farewell is how long events may take that are under way at the end.
+const farewell = 2 * time.Second
+
 // run sends events until ctx is done.
 func (r recorders) run(ctx context.Context) error {
-	if err := r.StartRecordingToSinkWithContext(ctx); err != nil {
+	sending, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	if err := r.StartRecordingToSinkWithContext(sending); err != nil {
 		return err
 	}
 	<-ctx.Done()
 	r.Shutdown()
+	sent := make(chan struct{})
+	go func() { r.sink.sending.Wait(); close(sent) }()
+	select {
+	case <-sent:
+	case <-time.After(farewell):
+	}
 	return nil
 }
 
@@ -38,38 +54,30 @@ const tellers = 4
 // patient is a sink into which only some events fit at a time.
 type patient struct {
 	events.EventSink
-	room chan struct{}
+	room    chan struct{}
+	sending sync.WaitGroup
 }
 
-func (p patient) enter(ctx context.Context) error {
+func (p *patient) send(ctx context.Context, f func() (*eventsv1.Event, error)) (*eventsv1.Event, error) {
+	p.sending.Add(1)
+	defer p.sending.Done()
 	select {
 	case p.room <- struct{}{}:
-		return nil
+		defer func() { <-p.room }()
+		return f()
 	case <-ctx.Done():
-		return ctx.Err()
+		return nil, ctx.Err()
 	}
 }
 
-func (p patient) Create(ctx context.Context, e *eventsv1.Event) (*eventsv1.Event, error) {
-	if err := p.enter(ctx); err != nil {
-		return nil, err
-	}
-	defer func() { <-p.room }()
-	return p.EventSink.Create(ctx, e)
+func (p *patient) Create(ctx context.Context, e *eventsv1.Event) (*eventsv1.Event, error) {
+	return p.send(ctx, func() (*eventsv1.Event, error) { return p.EventSink.Create(ctx, e) })
 }
 
-func (p patient) Update(ctx context.Context, e *eventsv1.Event) (*eventsv1.Event, error) {
-	if err := p.enter(ctx); err != nil {
-		return nil, err
-	}
-	defer func() { <-p.room }()
-	return p.EventSink.Update(ctx, e)
+func (p *patient) Update(ctx context.Context, e *eventsv1.Event) (*eventsv1.Event, error) {
+	return p.send(ctx, func() (*eventsv1.Event, error) { return p.EventSink.Update(ctx, e) })
 }
 
-func (p patient) Patch(ctx context.Context, old *eventsv1.Event, data []byte) (*eventsv1.Event, error) {
-	if err := p.enter(ctx); err != nil {
-		return nil, err
-	}
-	defer func() { <-p.room }()
-	return p.EventSink.Patch(ctx, old, data)
+func (p *patient) Patch(ctx context.Context, old *eventsv1.Event, data []byte) (*eventsv1.Event, error) {
+	return p.send(ctx, func() (*eventsv1.Event, error) { return p.EventSink.Patch(ctx, old, data) })
 }
