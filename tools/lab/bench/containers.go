@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -95,83 +96,121 @@ func (o *ours) Close(ctx context.Context) (err error) {
 // widths are how many containers are started at once, each in a pod of its own.
 var widths = []int{1, 8}
 
+// A contest is ours and its peers: one makes namespaces, as runc run does; one
+// joins those of a pod.
+type contest struct {
+	ours         *ours
+	makes, joins *runc
+	undo         []func() error // the last one first
+}
+
 // Containers measures a container from create to running against runc run, one
-// by one and eight at a time, by turns.
+// by one and eight at a time, by turns, and then where the time goes.
 func Containers(ctx context.Context, repo string, runs int) (rows []Row, err error) {
-	dir, err := os.MkdirTemp("", "groundup-bench-")
-	if err != nil {
+	c := &contest{}
+	defer func() {
+		for _, undo := range slices.Backward(c.undo) {
+			err = errors.Join(err, undo())
+		}
+	}()
+	if err := c.prepare(ctx, repo); err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	for _, width := range widths {
+		more, err := c.starts(ctx, width, runs)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, more...)
+	}
+	more, err := c.Phases(ctx, runs)
+	return append(rows, more...), err
+}
+
+// starts measures the milliseconds that each of width starts at once takes of
+// the whole.
+func (c *contest) starts(ctx context.Context, width, runs int) ([]Row, error) {
+	const perLane = 8
+	var times [3][]float64
+	for run := range runs + 1 {
+		for i, s := range []starter{c.ours, c.makes, c.joins} {
+			took, err := together(ctx, s, fmt.Sprintf("b%d-%d-%d", i, width, run), perLane, width)
+			if err != nil {
+				return nil, err
+			}
+			if run > 0 { // the first is to warm up
+				times[i] = append(times[i], took)
+			}
+		}
+	}
+	row := Summarize(fmt.Sprintf("container create → running, %d at a time", width), "ms", times[0])
+	return []Row{row.Against("runc run", times[1], 0.7), row.Against("runc run in a pod's namespaces", times[2], 0)}, nil
+}
+
+func (c *contest) prepare(ctx context.Context, repo string) error {
+	dir, err := c.tempDir("")
+	if err != nil {
+		return err
+	}
 	// Both runtimes keep what need not survive a reboot in memory: in /run, where
 	// that is one, and here in any case.
-	memory, err := os.MkdirTemp("/dev/shm", "groundup-bench-")
+	memory, err := c.tempDir("/dev/shm")
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(memory)) }()
 	store, err := image.Open(filepath.Join(dir, "images"))
 	if err != nil {
-		return nil, err
+		return err
+	}
+	images, err := store.Import(ctx, filepath.Join(repo, "bin/archives/pause.tar"))
+	if err != nil {
+		return err
 	}
 	service, err := cri.Open(cri.Config{
 		Images: store, Root: filepath.Join(dir, "root"), State: filepath.Join(memory, "state"), Log: slog.New(slog.DiscardHandler),
 		ShimPath: filepath.Join(repo, "bin/step-01/runtime-shim"), CgroupParent: "/groundup-bench",
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	images, err := store.Import(ctx, filepath.Join(repo, "bin/archives/pause.tar"))
+	c.undo = append(c.undo, service.Close, func() error {
+		return box.RemoveCgroups("groundup-bench/pods", time.Now().Add(10*time.Second))
+	})
+	argv := []string{"/pause"}
+	c.ours, err = newOurs(ctx, service, dir, images[0].Tags[0], argv, slices.Max(widths))
+	c.undo = append(c.undo, func() error { return c.ours.Close(context.WithoutCancel(ctx)) })
 	if err != nil {
-		return nil, err
+		return err
 	}
 	layers, err := store.Layers(ctx, images[0])
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer func() {
-		err = errors.Join(err, box.RemoveCgroups("groundup-bench/pods", time.Now().Add(10*time.Second)))
-	}()
-	// Runc has no layers: it gets a copy, with the mount points that the image brings.
-	rootfs := filepath.Join(dir, "rootfs")
+	return c.peers(memory, filepath.Join(dir, "rootfs"), layers, argv)
+}
+
+// peers gives runc, which has no layers, a copy of them, with the mount points
+// that the image brings.
+func (c *contest) peers(memory, rootfs string, layers, argv []string) (err error) {
 	for _, layer := range layers {
 		if err := os.CopyFS(rootfs, os.DirFS(layer)); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	argv := []string{"/pause"}
-	us, err := newOurs(ctx, service, dir, images[0].Tags[0], argv, max(widths[0], widths[1]))
-	defer func() { err = errors.Join(err, us.Close(context.WithoutCancel(ctx))) }()
-	if err != nil {
-		return nil, err
+	if c.makes, err = newRunc(filepath.Join(memory, "makes"), rootfs, argv, false); err != nil {
+		return err
 	}
-	// One peer makes namespaces, as runc run does; one joins those of a pod.
-	makes, err := newRunc(filepath.Join(memory, "makes"), rootfs, argv, false)
-	if err != nil {
-		return nil, err
+	if c.joins, err = newRunc(filepath.Join(memory, "joins"), rootfs, argv, true); err != nil {
+		return err
 	}
-	defer makes.Close()
-	joins, err := newRunc(filepath.Join(memory, "joins"), rootfs, argv, true)
-	if err != nil {
-		return nil, err
+	c.undo = append(c.undo, func() error { c.joins.Close(); return nil })
+	return nil
+}
+
+func (c *contest) tempDir(in string) (string, error) {
+	dir, err := os.MkdirTemp(in, "groundup-bench-")
+	if err == nil {
+		c.undo = append(c.undo, func() error { return os.RemoveAll(dir) })
 	}
-	defer joins.Close()
-	const perLane = 8
-	for _, width := range widths {
-		var times [3][]float64
-		for run := range runs + 1 {
-			for i, s := range []starter{us, makes, joins} {
-				took, err := together(ctx, s, fmt.Sprintf("b%d-%d-%d", i, width, run), perLane, width)
-				if err != nil {
-					return nil, err
-				}
-				if run > 0 { // the first is to warm up
-					times[i] = append(times[i], took)
-				}
-			}
-		}
-		row := Summarize(fmt.Sprintf("container create → running, %d at a time", width), "ms", times[0])
-		rows = append(rows, row.Against("runc run", times[1], 0.7), row.Against("runc run in a pod's namespaces", times[2], 0))
-	}
-	return rows, nil
+	return dir, err
 }
