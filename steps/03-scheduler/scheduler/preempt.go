@@ -14,8 +14,7 @@ import (
 )
 
 // preempt looks for pods that have to go so that this one finds room, and says so in
-// the error. It changes nothing yet but who is nominated for which node: that the
-// next decision has to know.
+// the error.
 func (s *Scheduler) preempt(profile *Profile, d *decide.Decision, fit *decide.FitError) preempt.Plan {
 	if profile.Preemption == nil {
 		return preempt.Plan{}
@@ -25,9 +24,6 @@ func (s *Scheduler) preempt(profile *Profile, d *decide.Decision, fit *decide.Fi
 	plan := preempt.Preempt(&s.snapshot, d, options)
 	fit.Preemption = plan.Message
 	s.Observer.Preempted(len(plan.Victims))
-	if !plan.Keep {
-		s.cache.Nominate(d.Pod, plan.Node)
-	}
 	for _, other := range plan.Displaced {
 		s.cache.Denominate(other.UID)
 	}

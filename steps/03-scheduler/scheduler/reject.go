@@ -26,7 +26,7 @@ const noNodes = "no nodes"
 func (s *Scheduler) reject(ctx context.Context, item *queue.Item, profile *Profile, d *decide.Decision, begin time.Time) {
 	var fit *decide.FitError
 	var by []string
-	var plan preempt.Plan
+	plan := preempt.Plan{Keep: true}
 	result, reason := "unschedulable", corev1.PodReasonUnschedulable
 	switch {
 	case errors.As(d.Err, &fit):
@@ -37,13 +37,16 @@ func (s *Scheduler) reject(ctx context.Context, item *queue.Item, profile *Profi
 		result, reason = "error", corev1.PodReasonSchedulerError
 		s.Log.Error("decide about a pod", "pod", item.Pod.Namespace+"/"+item.Pod.Name, "err", d.Err)
 	}
+	s.Observer.Decided(d)
 	s.Observer.Attempted(profile.Name, result, item, time.Since(begin))
+	nominated := &plan.Node
+	if plan.Keep {
+		nominated = nil
+	} else {
+		s.cache.Nominate(item.Pod, plan.Node)
+	}
 	s.write(func() {
 		s.evict(ctx, item.Pod, profile, plan)
-		nominated := &plan.Node
-		if plan.Keep {
-			nominated = nil
-		}
 		s.tell(ctx, item.Pod, profile, reason, d.Err, nominated)
 		if len(by) == 0 {
 			s.queue.Fail(item)

@@ -167,11 +167,11 @@ func (s *Scheduler) schedule(ctx context.Context, item *queue.Item) {
 	s.cache.Update(&s.snapshot)
 	decision := decide.Decide(&s.snapshot, pod, &profile.Profile, s.from)
 	s.from.Start += decision.Looked
-	s.Observer.Decided(decision)
 	if decision.Err != nil {
 		s.reject(ctx, item, profile, decision, begin)
 		return
 	}
+	s.Observer.Decided(decision)
 	if err := s.cache.Assume(pod, decision.Node); err != nil {
 		s.Log.Debug("somebody else was faster", "err", err)
 		s.queue.Fail(item)
