@@ -55,7 +55,7 @@ func Container(in Input) (*runtimeapi.ContainerConfig, error) {
 	if err != nil {
 		return nil, err
 	}
-	resources, err := containerResources(in.Node, in.Pod, c)
+	resources, err := Resources(in.Node, in.Pod, c)
 	if err != nil {
 		return nil, err
 	}

@@ -448,7 +448,7 @@ func TestResources(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			pod := podOf(t, `containers: [{name: main, resources: `+tt.resources+`}]`)
-			got, err := containerResources(node(), pod, &pod.Spec.Containers[0])
+			got, err := Resources(node(), pod, &pod.Spec.Containers[0])
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -493,7 +493,7 @@ func TestCgroupV2Settings(t *testing.T) {
 	n := node()
 	n.CgroupV2, n.SwapAccounting = true, true
 	pod := podOf(t, `containers: [{name: main}]`)
-	got, err := containerResources(n, pod, &pod.Spec.Containers[0])
+	got, err := Resources(n, pod, &pod.Spec.Containers[0])
 	if err != nil {
 		t.Fatal(err)
 	}

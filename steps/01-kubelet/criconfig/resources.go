@@ -20,11 +20,11 @@ const (
 	minQuota           = 1_000   // microseconds
 )
 
-// containerResources turns requests and limits into cgroup settings. A CPU
+// Resources turns requests and limits into cgroup settings. A CPU
 // request is a weight against the neighbours, a CPU limit a number of
 // microseconds in each period, a memory limit a hard bound. A memory request
 // is nothing to a cgroup: the scheduler and the OOM score make use of it.
-func containerResources(node Node, pod *corev1.Pod, c *corev1.Container) (*runtimeapi.LinuxContainerResources, error) {
+func Resources(node Node, pod *corev1.Pod, c *corev1.Container) (*runtimeapi.LinuxContainerResources, error) {
 	cpuLimit, memoryLimit := c.Resources.Limits[corev1.ResourceCPU], c.Resources.Limits[corev1.ResourceMemory]
 	r := &runtimeapi.LinuxContainerResources{
 		CpuShares:          shares(request(c, corev1.ResourceCPU)),

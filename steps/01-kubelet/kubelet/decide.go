@@ -11,6 +11,7 @@ import (
 	"github.com/k8s-groundup/groundup/steps/01-kubelet/observed"
 	"github.com/k8s-groundup/groundup/steps/01-kubelet/podstatus"
 	"github.com/k8s-groundup/groundup/steps/01-kubelet/probe"
+	"github.com/k8s-groundup/groundup/steps/01-kubelet/resize"
 )
 
 // actions are the next steps that bring a pod closer to its spec. They need not
@@ -21,10 +22,13 @@ type actions struct {
 	Attempt uint32 // of the sandbox, the present or the new one
 	Kill    []kill
 	Start   []*corev1.Container // in this order
+	Resize  []resize.Change     // of containers that go on
 }
 
 // none says that the pod is as it should be.
-func (a actions) none() bool { return !a.End && !a.Sandbox && len(a.Kill) == 0 && len(a.Start) == 0 }
+func (a actions) none() bool {
+	return !a.End && !a.Sandbox && len(a.Kill) == 0 && len(a.Start) == 0 && len(a.Resize) == 0
+}
 
 // kill stops a container although its pod goes on.
 type kill struct {
@@ -45,6 +49,9 @@ func (a actions) String() string {
 	}
 	for _, k := range a.Kill {
 		words = append(words, "kill:"+k.Container.Name)
+	}
+	for _, c := range a.Resize {
+		words = append(words, "resize:"+c.Container.Name)
 	}
 	for _, c := range a.Start {
 		words = append(words, "start:"+c.Name)
@@ -105,6 +112,25 @@ func decideSandbox(pod *corev1.Pod, o *observed.Pod) actions {
 		a.Start = apps
 	}
 	return a
+}
+
+// decideResize adds what it takes to give containers the resources that they
+// should have, where nothing else happens to them already.
+func (a *actions) decideResize(plan []resize.Change) {
+	if a.End || a.Sandbox {
+		return
+	}
+	for _, c := range plan {
+		switch {
+		case slices.ContainsFunc(a.Kill, func(k kill) bool { return k.Container.ID == c.Container.ID }):
+		case c.Restart:
+			a.Kill = append(a.Kill, kill{Container: c.Container, Spec: c.Spec,
+				Message: fmt.Sprintf("Container %s resize requires restart", c.Spec.Name)})
+			a.Start = append(a.Start, c.Spec)
+		default:
+			a.Resize = append(a.Resize, c)
+		}
+	}
 }
 
 // decideInit brings the init containers forward, one at a time, and keeps the

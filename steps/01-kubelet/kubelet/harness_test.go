@@ -19,9 +19,11 @@ import (
 
 	"github.com/rogpeppe/go-internal/txtar"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/yaml"
 
+	"github.com/k8s-groundup/groundup/steps/01-kubelet/admission"
 	"github.com/k8s-groundup/groundup/steps/01-kubelet/criconfig"
 	"github.com/k8s-groundup/groundup/steps/01-kubelet/event"
 	"github.com/k8s-groundup/groundup/steps/01-kubelet/imagepull"
@@ -170,11 +172,15 @@ func (s *scene) start() {
 	ctx, cancel := context.WithCancel(s.t.Context())
 	s.source, s.probes = static.New(s.pods...), newFakeProbes()
 	k := &Kubelet{
-		Node:    criconfig.Node{Name: "node-1", RootDir: s.root, PodLogsDir: filepath.Join(s.root, "logs"), ClusterDNS: []string{"10.96.0.10"}},
+		Node: criconfig.Node{Name: "node-1", RootDir: s.root, PodLogsDir: filepath.Join(s.root, "logs"), ClusterDNS: []string{"10.96.0.10"}, CPUCFSQuota: true,
+			Allocatable: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("2"), corev1.ResourceMemory: resource.MustParse("1Gi")}},
 		Sources: []podsource.Source{s.source}, Runtime: s.runtime,
 		Images: &imagepull.Puller{Images: s.runtime, Events: s}, Volumes: noVolumes{}, Cgroups: noCgroups{},
 		Probes: s.probes, Hooks: lifecycle.New(s.runtime), Status: s, Events: s,
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+	}
+	k.Admit = func(pod *corev1.Pod, others []*corev1.Pod) *criconfig.Rejection {
+		return admission.Admit(k.Node, 110, pod, others)
 	}
 	s.kubelet = k
 	done := make(chan error, 1)
@@ -255,6 +261,9 @@ func (s *scene) program(name string, settings []string) {
 			p.StopsIn = s.duration(value)
 		case "deaf":
 			p.Deaf = true
+		case "memory":
+			q := resource.MustParse(value)
+			p.Memory = uint64(q.Value())
 		case "exit":
 			code, _ := strconv.Atoi(value)
 			p.Exit = int32(code)
@@ -323,6 +332,14 @@ func (s *scene) Set(pod *corev1.Pod, status corev1.PodStatus) {
 		if c.LastTerminationState.Terminated != nil {
 			line += " last=" + brief(c.LastTerminationState)
 		}
+		if cpu := c.AllocatedResources.Cpu(); !cpu.IsZero() {
+			line += fmt.Sprintf(" cpu %v of %v memory %v", c.Resources.Requests.Cpu(), cpu, c.Resources.Limits.Memory())
+		}
+	}
+	for _, c := range status.Conditions {
+		if c.Type == corev1.PodResizePending || c.Type == corev1.PodResizeInProgress {
+			line += fmt.Sprintf("; %s %s %s", c.Type, c.Reason, c.Message)
+		}
 	}
 	s.mu.Lock()
 	same := line == s.last
@@ -361,6 +378,7 @@ func (noVolumes) Unmount(context.Context, types.UID) error { return nil }
 type noCgroups struct{}
 
 func (noCgroups) Apply(*corev1.Pod) (string, error) { return "/kubepods/pod", nil }
+func (noCgroups) Path(*corev1.Pod) string           { return "/kubepods/pod" }
 func (noCgroups) Remove(types.UID) error            { return nil }
 
 // fakeProbes has the results that a test gives it.

@@ -71,6 +71,8 @@ type Cgroups interface {
 	// Apply makes the pod's cgroup, or brings it up to date, and returns its
 	// path below each hierarchy's mount.
 	Apply(pod *corev1.Pod) (path string, err error)
+	// Path returns it without doing anything.
+	Path(pod *corev1.Pod) string
 	// Remove removes it. It succeeds when there is none.
 	Remove(uid types.UID) error
 }

@@ -33,9 +33,9 @@ type start struct {
 // act carries the actions out. Each of them may have been carried out already
 // by a kubelet that was killed: what it made is found by the next observation.
 func (k *Kubelet) act(ctx context.Context, w *worker, pod *corev1.Pod, o *observed.Pod, a actions) (again time.Duration, err error) {
-	parent, err := k.Cgroups.Apply(pod)
+	parent, err := k.resize(ctx, w, pod, a)
 	if err != nil {
-		return 0, fmt.Errorf("make the pod's cgroup: %w", err)
+		return 0, err
 	}
 	volumes, err := k.Volumes.Mount(ctx, pod)
 	if err != nil {
@@ -48,14 +48,17 @@ func (k *Kubelet) act(ctx context.Context, w *worker, pod *corev1.Pod, o *observ
 			return 0, err
 		}
 	}
+	again = k.Resync
+	if w.resizing != nil {
+		again = retry
+	}
 	if !a.Sandbox && len(a.Start) == 0 {
-		return k.Resync, nil
+		return again, nil
 	}
 	s := &start{Kubelet: k, w: w, pod: pod, before: o, volumes: volumes}
 	if err := s.prepare(ctx, o, a, parent); err != nil {
 		return 0, err
 	}
-	again = k.Resync
 	for _, c := range a.Start {
 		left, err := s.container(ctx, c)
 		if err != nil {
@@ -100,7 +103,7 @@ func (s *start) prepare(ctx context.Context, o *observed.Pod, a actions, parent 
 	if sandbox := fresh.Sandbox(); sandbox != nil {
 		s.ips = sandbox.IPs
 	}
-	s.report(s.w, s.pod, fresh, ending{})
+	s.report(s.w, s.pod, fresh, ending{}, nil)
 	return nil
 }
 

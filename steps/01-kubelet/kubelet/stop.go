@@ -27,7 +27,7 @@ func (k *Kubelet) stopPod(ctx context.Context, w *worker, t turn) error {
 		return err
 	}
 	clear(w.waiting)
-	k.report(w, t.pod, o, t.ending)
+	k.report(w, t.pod, o, t.ending, nil)
 	grace := gracePeriod(t.pod)
 	if t.ending.grace != nil {
 		grace = time.Duration(*t.ending.grace) * time.Second
@@ -40,7 +40,7 @@ func (k *Kubelet) stopPod(ctx context.Context, w *worker, t turn) error {
 		return err
 	}
 	w.stopped = true
-	k.report(w, t.pod, o, t.ending)
+	k.report(w, t.pod, o, t.ending, nil)
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/k8s-groundup/groundup/steps/01-kubelet/observed"
 	"github.com/k8s-groundup/groundup/steps/01-kubelet/podstatus"
 	"github.com/k8s-groundup/groundup/steps/01-kubelet/probe"
+	"github.com/k8s-groundup/groundup/steps/01-kubelet/resize"
 )
 
 // sync brings a pod that should run one step further: observe, decide, act,
@@ -24,12 +25,14 @@ func (k *Kubelet) sync(ctx context.Context, w *worker, pod *corev1.Pod) (again t
 		k.order(w, ending{failed: podstatus.Failure{Reason: refused.Reason, Message: "Pod was rejected: " + refused.Message, Refused: true}})
 		return 0, nil
 	}
+	pod, pending := k.grant(w, pod)
 	o, err := observed.Read(ctx, k.Runtime, pod.UID)
 	if err != nil {
 		return 0, err
 	}
-	status := k.report(w, pod, o, ending{})
+	status := k.report(w, pod, o, ending{}, pending)
 	a := decide(pod, o, k.results)
+	a.decideResize(resize.Plan(k.Node, pod, o))
 	k.Log.Debug("decided", "pod", w.name, "actions", a)
 	left := deadline(pod, status)
 	switch {
@@ -48,7 +51,7 @@ func (k *Kubelet) sync(ctx context.Context, w *worker, pod *corev1.Pod) (again t
 	}
 	after, readErr := observed.Read(ctx, k.Runtime, pod.UID)
 	if readErr == nil {
-		k.report(w, pod, after, ending{})
+		k.report(w, pod, after, ending{}, pending)
 	}
 	if err == nil {
 		err = readErr
@@ -88,7 +91,7 @@ func (k *Kubelet) claim(w *worker, pod *corev1.Pod) (refused *criconfig.Rejectio
 	var others []*corev1.Pod
 	for _, other := range k.workers {
 		if other.admitted && other.alive {
-			others = append(others, other.pod)
+			others = append(others, other.held())
 		}
 	}
 	if k.Admit != nil {
@@ -116,7 +119,8 @@ func deadline(pod *corev1.Pod, status corev1.PodStatus) time.Duration {
 }
 
 // report computes the pod's status, keeps it, and tells the sink if it changed.
-func (k *Kubelet) report(w *worker, pod *corev1.Pod, o *observed.Pod, e ending) corev1.PodStatus {
+// Pending is the condition of a resize that was not granted, or nil.
+func (k *Kubelet) report(w *worker, pod *corev1.Pod, o *observed.Pod, e ending, pending *corev1.PodCondition) corev1.PodStatus {
 	previous, known := k.PodStatus(pod.UID)
 	if !known {
 		previous = pod.Status
@@ -124,6 +128,13 @@ func (k *Kubelet) report(w *worker, pod *corev1.Pod, o *observed.Pod, e ending) 
 	in := podstatus.Input{
 		Pod: pod, Observed: o, Previous: previous, Waiting: w.waiting, Stopped: w.stopped, Failed: e.failed,
 		SetStarted: k.Probes.SetStarted, Runtime: k.runtimeName, Now: time.Now(),
+	}
+	plan := resize.Plan(k.Node, pod, o)
+	in.Resources = resize.Actual(plan)
+	for _, c := range []*corev1.PodCondition{pending, resize.Progress(plan, w.resizing)} {
+		if c != nil {
+			in.Resize = append(in.Resize, *c)
+		}
 	}
 	for _, ip := range k.Node.IPs {
 		in.HostIPs = append(in.HostIPs, ip.String())

@@ -28,12 +28,14 @@ type worker struct {
 	alive    bool // holds its name: something of it may run
 	admitted bool // has its share of the node
 	cancel   context.CancelFunc
+	granted  *corev1.Pod // the pod with the resources that it may have now; nil before it is admitted
 	status   corev1.PodStatus
 
 	// The goroutine's own.
 	stopped  bool
 	released bool
 	marked   bool                                    // for deletion, when the sink was told that the pod is released
+	resizing error                                   // why the last resize did not succeed
 	failures int                                     // in a row
 	waiting  map[string]corev1.ContainerStateWaiting // why containers could not start
 	crashes  map[string]*backoff.Backoff             // by keyOf
@@ -211,13 +213,14 @@ func (k *Kubelet) end(ctx context.Context, w *worker, t turn) (again time.Durati
 	return 0, true, nil
 }
 
-// freeName lets a pod of the same name, if one waits, begin.
+// freeName lets a pod of the same name, if one waits, begin, and those who wait for room
+// look again.
 func (k *Kubelet) freeName(w *worker) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	w.alive = false
 	for _, other := range k.workers {
-		if other.name == w.name {
+		if other.name == w.name || other.held() != other.pod {
 			other.poke()
 		}
 	}

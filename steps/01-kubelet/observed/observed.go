@@ -14,6 +14,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/k8s-groundup/groundup/steps/01-kubelet/criconfig"
 )
@@ -67,6 +68,9 @@ type Container struct {
 	Reason     string // Completed, Error, OOMKilled, as the runtime says
 	Message    string // the runtime's, or the termination message
 	User       *corev1.ContainerUser
+
+	// Resources are what its cgroup was set to last, nil if the runtime does not tell.
+	Resources *runtimeapi.LinuxContainerResources
 
 	// Info is what the container's labels and annotations tell of its spec.
 	Info criconfig.Info

@@ -165,6 +165,7 @@ func (c *Container) read(ctx context.Context, rt Runtime) error {
 	c.ExitCode, c.Reason, c.Message = s.ExitCode, s.Reason, s.Message
 	c.LogPath = s.LogPath
 	c.Image, c.ImageRef = cmp.Or(c.Image, s.GetImage().GetUserSpecifiedImage(), s.GetImage().GetImage()), cmp.Or(s.ImageRef, c.ImageRef)
+	c.Resources = s.GetResources().GetLinux()
 	if u := s.GetUser().GetLinux(); u != nil {
 		c.User = &corev1.ContainerUser{Linux: &corev1.LinuxContainerUser{
 			UID: u.Uid, GID: u.Gid, SupplementalGroups: u.SupplementalGroups}}

@@ -39,6 +39,11 @@ type Input struct {
 	// depend on probes; nil for a pod without.
 	SetStarted func(*corev1.Pod, *corev1.PodStatus)
 
+	// Resources are, by container, what it has where that is not yet what Pod says,
+	// and Resize the conditions that tell of it.
+	Resources map[string]corev1.ResourceRequirements
+	Resize    []corev1.PodCondition
+
 	HostIPs []string // of the node, primary first
 	Runtime string   // scheme of container IDs, such as "groundup"
 	Now     time.Time
@@ -139,6 +144,9 @@ func container(in Input, c *corev1.Container, old corev1.ContainerStatus, init b
 	}
 	s := corev1.ContainerStatus{Name: c.Name, Image: c.Image, VolumeMounts: mounts(c), Resources: c.Resources.DeepCopy(),
 		AllocatedResources: c.Resources.Requests}
+	if actual, changing := in.Resources[c.Name]; changing {
+		s.Resources = &actual
+	}
 	if len(attempts) == 0 {
 		neverSeen(in, &s, old, init)
 	} else {

@@ -2,6 +2,7 @@ package podstatus
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -11,6 +12,7 @@ import (
 // The conditions that a kubelet owns, in the order in which kubectl describe
 // shows them. Others, such as readiness gates, belong to somebody else.
 var owned = []corev1.PodConditionType{
+	corev1.PodResizePending, corev1.PodResizeInProgress,
 	corev1.PodReadyToStartContainers, corev1.PodInitialized, corev1.PodReady, corev1.ContainersReady, corev1.PodScheduled,
 }
 
@@ -24,13 +26,13 @@ func conditions(in Input, s corev1.PodStatus) []corev1.PodCondition {
 		}
 	}
 	containersReady := containersReady(in.Pod, s)
-	for _, c := range []corev1.PodCondition{
+	for _, c := range append(slices.Clone(in.Resize),
 		readyToStart(in),
 		initialized(in.Pod, s, Initialized(in.Pod, in.Observed)),
 		podReady(in.Pod, containersReady, all),
 		containersReady,
-		{Type: corev1.PodScheduled, Status: corev1.ConditionTrue},
-	} {
+		corev1.PodCondition{Type: corev1.PodScheduled, Status: corev1.ConditionTrue},
+	) {
 		c.ObservedGeneration = in.Pod.Generation
 		c.LastTransitionTime = metav1.NewTime(in.Now)
 		if old := condition(in.Previous.Conditions, c.Type); old != nil && old.Status == c.Status {

@@ -53,7 +53,8 @@ func Merge(live, ours corev1.PodStatus) corev1.PodStatus {
 // pkg/kubelet/types/pod_status.go lists them.
 func owned(t corev1.PodConditionType) bool {
 	switch t {
-	case corev1.PodScheduled, corev1.PodReady, corev1.PodInitialized, corev1.ContainersReady, corev1.PodReadyToStartContainers:
+	case corev1.PodScheduled, corev1.PodReady, corev1.PodInitialized, corev1.ContainersReady, corev1.PodReadyToStartContainers,
+		corev1.PodResizePending, corev1.PodResizeInProgress:
 		return true
 	}
 	return false

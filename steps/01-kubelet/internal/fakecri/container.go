@@ -29,6 +29,7 @@ func (r *Runtime) CreateContainer(_ context.Context, req *runtimeapi.CreateConta
 	image := cmp.Or(conf.Image.GetUserSpecifiedImage(), conf.Image.GetImage())
 	c := &container{sandbox: s.Id, program: r.programs[image]}
 	c.Id, c.Metadata, c.Labels, c.Annotations = r.id("container"), conf.Metadata, conf.Labels, conf.Annotations
+	c.Resources = &runtimeapi.ContainerResources{Linux: conf.GetLinux().GetResources()}
 	c.CreatedAt, c.Image, c.ImageRef = time.Now().UnixNano(), conf.Image, conf.Image.GetImage()
 	r.containers[c.Id] = c
 	return &runtimeapi.CreateContainerResponse{ContainerId: c.Id}, nil
@@ -111,7 +112,7 @@ func (r *Runtime) ContainerStatus(_ context.Context, req *runtimeapi.ContainerSt
 		return nil, notFound("container", req.ContainerId)
 	}
 	s := &runtimeapi.ContainerStatus{Id: c.Id, Metadata: c.Metadata, CreatedAt: c.CreatedAt, StartedAt: c.StartedAt,
-		Image: c.Image, ImageRef: c.ImageRef, Labels: c.Labels, Annotations: c.Annotations, State: c.state()}
+		Image: c.Image, ImageRef: c.ImageRef, Labels: c.Labels, Annotations: c.Annotations, State: c.state(), Resources: c.Resources}
 	if s.State == runtimeapi.ContainerState_CONTAINER_EXITED {
 		s.FinishedAt, s.ExitCode, s.Reason = c.ends.UnixNano(), c.code, cmp.Or(c.program.Reason, "Completed")
 		if s.ExitCode != 0 && c.program.Reason == "" {
@@ -119,6 +120,37 @@ func (r *Runtime) ContainerStatus(_ context.Context, req *runtimeapi.ContainerSt
 		}
 	}
 	return &runtimeapi.ContainerStatusResponse{Status: s}, nil
+}
+
+// UpdateContainerResources sets CPU and memory. What is 0 stays as it is.
+func (r *Runtime) UpdateContainerResources(_ context.Context, req *runtimeapi.UpdateContainerResourcesRequest) (*runtimeapi.UpdateContainerResourcesResponse, error) {
+	c := r.find(req.ContainerId)
+	if c == nil {
+		return nil, notFound("container", req.ContainerId)
+	}
+	if err := r.did("UpdateContainerResources", c.Metadata.Name); err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	old, to := c.Resources.GetLinux(), req.GetLinux()
+	c.Resources = &runtimeapi.ContainerResources{Linux: &runtimeapi.LinuxContainerResources{
+		CpuShares: cmp.Or(to.CpuShares, old.GetCpuShares()), CpuQuota: cmp.Or(to.CpuQuota, old.GetCpuQuota()),
+		CpuPeriod: cmp.Or(to.CpuPeriod, old.GetCpuPeriod()), MemoryLimitInBytes: cmp.Or(to.MemoryLimitInBytes, old.GetMemoryLimitInBytes()),
+	}}
+	return &runtimeapi.UpdateContainerResourcesResponse{}, nil
+}
+
+// ContainerStats tells how much memory the program uses.
+func (r *Runtime) ContainerStats(_ context.Context, req *runtimeapi.ContainerStatsRequest) (*runtimeapi.ContainerStatsResponse, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c := r.containers[req.ContainerId]
+	if c == nil {
+		return nil, notFound("container", req.ContainerId)
+	}
+	return &runtimeapi.ContainerStatsResponse{Stats: &runtimeapi.ContainerStats{
+		Memory: &runtimeapi.MemoryUsage{UsageBytes: &runtimeapi.UInt64Value{Value: c.program.Memory}}}}, nil
 }
 
 func (r *Runtime) ListContainers(_ context.Context, req *runtimeapi.ListContainersRequest) (*runtimeapi.ListContainersResponse, error) {

@@ -26,6 +26,7 @@ type Program struct {
 	StopsIn  time.Duration // from SIGTERM to exit
 	StopExit int32         // exit code after SIGTERM
 	Deaf     bool          // ignores SIGTERM
+	Memory   uint64        // bytes that it uses
 
 	// Exec answers ExecSync; nil succeeds at once.
 	Exec func(ctx context.Context, cmd []string) (stdout string, exit int32, err error)
