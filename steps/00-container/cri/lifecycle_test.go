@@ -255,6 +255,29 @@ func TestSharedPIDNamespace(t *testing.T) {
 	runtimetest.Eventually(t, "the pause process reaps orphans", func() bool { return strings.Count(exec(t, s, a, "ps"), "\n") == 4 })
 }
 
+// With RuntimeDefault the kernel filters a container's system calls (proc(5), Seccomp).
+func TestRuntimeDefaultIsAFilter(t *testing.T) {
+	if !runtimetest.HasSeccomp() {
+		t.Skip("the shim is built without libseccomp, which is not installed (libseccomp-dev, pkg-config)")
+	}
+	s := runtimetest.Open(t, runtimetest.Config(t))
+	pod := runtimetest.RunPod(t, s)
+	for name, c := range map[string]struct {
+		kind runtimeapi.SecurityProfile_ProfileType
+		want string
+	}{
+		"filtered":   {runtimeapi.SecurityProfile_RuntimeDefault, "2"},
+		"unconfined": {runtimeapi.SecurityProfile_Unconfined, "0"},
+	} {
+		id := pod.Run(name, nil, func(conf *runtimeapi.ContainerConfig) {
+			conf.Linux.SecurityContext.Seccomp = &runtimeapi.SecurityProfile{ProfileType: c.kind}
+		})
+		if got := exec(t, s, id, "cat", "/proc/1/status"); !strings.Contains(got, "\nSeccomp:\t"+c.want+"\n") {
+			t.Errorf("%s: got status\n%swant Seccomp: %s", name, got, c.want)
+		}
+	}
+}
+
 // It learns nothing of the node's other cgroups, and can't change its own limits.
 func TestContainerSeesItsCgroupAsTheRoot(t *testing.T) {
 	s := runtimetest.Open(t, runtimetest.Config(t))

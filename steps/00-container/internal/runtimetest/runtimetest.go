@@ -62,7 +62,7 @@ func Binaries(t testing.TB) string {
 		}
 		const module = "github.com/k8s-groundup/groundup/steps/00-container/"
 		built.err = build(filepath.Join(built.dir, "runtime-shim"), module+"cmd/runtime-shim", "CGO_ENABLED=1",
-			"-tags=netgo,osusergo", `-ldflags=-s -w -extldflags "-static"`)
+			"-tags="+tags(), `-ldflags=-s -w -extldflags "-static"`)
 		if built.err == nil {
 			built.err = build(filepath.Join(built.dir, "guest"), module+"internal/guest", "CGO_ENABLED=0", "-ldflags=-s -w")
 		}
@@ -72,6 +72,17 @@ func Binaries(t testing.TB) string {
 	}
 	return built.dir
 }
+
+// tags are those that "lab build" gives the shim.
+func tags() string {
+	if HasSeccomp() {
+		return "netgo,osusergo,seccomp"
+	}
+	return "netgo,osusergo"
+}
+
+// HasSeccomp reports whether the shim is built with libseccomp: where it is installed.
+func HasSeccomp() bool { return exec.Command("pkg-config", "--exists", "libseccomp").Run() == nil }
 
 func build(to, pkg, env string, flags ...string) error {
 	cmd := exec.Command("go", append(append([]string{"build", "-o", to}, flags...), pkg)...)
