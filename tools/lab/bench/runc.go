@@ -27,27 +27,25 @@ type starter interface {
 // together starts perLane containers in each of width lanes at once, and returns
 // the milliseconds that each took of the whole.
 func together(ctx context.Context, s starter, prefix string, perLane, width int) (float64, error) {
-	id := func(lane, i int) string { return fmt.Sprintf("%s-%d-%d", prefix, lane, i) }
-	var group errgroup.Group
-	start := time.Now()
-	for lane := range width {
-		group.Go(func() error {
-			for i := range perLane {
-				if err := s.Start(ctx, lane, id(lane, i)); err != nil {
-					return err
+	inLanes := func(do func(lane int, id string) error) error {
+		var lanes errgroup.Group
+		for lane := range width {
+			lanes.Go(func() error {
+				for i := range perLane {
+					if err := do(lane, fmt.Sprintf("%s-%d-%d", prefix, lane, i)); err != nil {
+						return err
+					}
 				}
-			}
-			return nil
-		})
+				return nil
+			})
+		}
+		return lanes.Wait()
 	}
-	err := group.Wait()
+	start := time.Now()
+	err := inLanes(func(lane int, id string) error { return s.Start(ctx, lane, id) })
 	took := time.Since(start)
 	// Also those that a failure or Ctrl-C left unstarted: removing them succeeds.
-	for lane := range width {
-		for i := range perLane {
-			err = errors.Join(err, s.Remove(context.WithoutCancel(ctx), lane, id(lane, i)))
-		}
-	}
+	err = errors.Join(err, inLanes(func(lane int, id string) error { return s.Remove(context.WithoutCancel(ctx), lane, id) }))
 	return float64(took.Microseconds()) / 1000 / float64(perLane*width), err
 }
 
