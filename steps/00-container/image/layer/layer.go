@@ -12,6 +12,16 @@
 // digests are computed while the bytes stream by, so the caller must not use
 // the directory before Unpack has returned nil.
 //
+// A layer is unpacked by itself, knowing nothing of the layers below: one
+// directory serves all images that have the layer, whatever they have below it.
+// So links are followed within the layer only. An entry lib/a, where a layer below
+// has lib as a symlink to usr/lib, makes a directory lib that hides the link; and
+// a hard link to a file of a layer below is refused. Docker's overlay driver and
+// containerd's (core/diff/apply) do the same. Builders write the difference of two
+// trees, in which the file is usr/lib/a. A directory that the archive leaves out
+// is root's with mode 0755; containerd copies what the layer below says of it, and
+// so keeps one directory for each stack of layers instead of for each layer.
+//
 // Follows the OCI image specification 1.1, layer.md, and the kernel's
 // Documentation/filesystems/overlayfs.rst.
 package layer

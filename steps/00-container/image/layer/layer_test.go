@@ -189,7 +189,7 @@ func TestUnpackRefuses(t *testing.T) {
 		{"through a link to itself", []tar.Header{symlink("l", "l"), file("l/f", "1")}, DefaultLimits, unix.ELOOP},
 		{"hard link out of the root", []tar.Header{hardLink("h", "../../etc/passwd")}, DefaultLimits, ErrUnsafePath},
 		{"hard link through a link", []tar.Header{symlink("l", "/etc"), hardLink("h", "l/passwd")}, DefaultLimits, ErrUnsafePath},
-		{"hard link to nothing", []tar.Header{hardLink("h", "etc/passwd")}, DefaultLimits, unix.ENOENT},
+		{"hard link to what is not in the layer", []tar.Header{hardLink("h", "etc/passwd")}, DefaultLimits, unix.ENOENT},
 		{"whiteout of dot dot", []tar.Header{file("d/.wh...", "")}, DefaultLimits, ErrUnsafePath},
 		{"whiteout of nothing", []tar.Header{file(".wh.", "")}, DefaultLimits, ErrUnsafePath},
 		{"root as a link", []tar.Header{symlink("./", "/")}, DefaultLimits, ErrUnsafePath},
