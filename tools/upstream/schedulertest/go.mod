@@ -86,7 +86,12 @@ require (
 	sigs.k8s.io/yaml v1.6.0 // indirect
 )
 
-replace github.com/k8s-groundup/groundup/steps/03-scheduler => ../../../steps/03-scheduler
+replace (
+	github.com/k8s-groundup/groundup/steps/00-container => ../../../steps/00-container
+	github.com/k8s-groundup/groundup/steps/01-kubelet => ../../../steps/01-kubelet
+	github.com/k8s-groundup/groundup/steps/02-apiserver => ../../../steps/02-apiserver
+	github.com/k8s-groundup/groundup/steps/03-scheduler => ../../../steps/03-scheduler
+)
 
 replace (
 	k8s.io/api => k8s.io/api v0.37.1
