@@ -14,40 +14,47 @@ import (
 )
 
 // Build answers a machine's go command, see [machine.BuildFunc]: tests build the
-// programs that they drive, and here is where Go and its cache are. Nothing but
-// `go build -o …` inside the repository is done for a machine.
+// programs that they drive, and here is where Go and its cache are. Nothing is done
+// for a machine but `go build -o …` inside the repository, and `go list -m`, which
+// tells where a module is: in the machine, it is at the same path.
 func (r Repo) Build(ctx context.Context, b wire.Build, emit func(file string, piece []byte) error) wire.Built {
-	out, args := agent.Output(b.Args)
-	if len(args) == 0 || args[0] != "build" || out == "" {
-		return refuse("in a virtual machine go can do nothing but `go build -o FILE`: the host does it")
-	}
 	if !r.Within(b.Dir) {
 		return refuse("in a virtual machine go works inside the repository only")
+	}
+	out, args := agent.Output(b.Args)
+	switch {
+	case len(args) > 1 && args[0] == "list" && args[1] == "-m":
+		return run(ctx, b, args...)
+	case len(args) == 0 || args[0] != "build" || out == "":
+		return refuse("in a virtual machine go can do nothing but `go build -o FILE` and `go list -m`: the host does it")
 	}
 	dir, err := os.MkdirTemp("", "groundup-vm-build-")
 	if err != nil {
 		return refuse(err.Error())
 	}
 	defer os.RemoveAll(dir)
-
-	var stdout, stderr bytes.Buffer
-	cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-o", dir + "/"}, args[1:]...)...)
-	cmd.Dir, cmd.Env = b.Dir, append(os.Environ(), b.Env...)
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	err = cmd.Run()
-	built := wire.Built{Stdout: stdout.String(), Stderr: stderr.String()}
-	var exit *exec.ExitError
-	switch {
-	case errors.As(err, &exit):
-		built.Code = exit.ExitCode()
+	built := run(ctx, b, append([]string{"build", "-o", dir + "/"}, args[1:]...)...)
+	if built.Code != 0 {
 		return built
-	case err != nil:
-		return refuse(err.Error())
 	}
 	if err := emitAll(dir, emit); err != nil {
 		return refuse(err.Error())
 	}
 	return built
+}
+
+// run runs a go command here, where the machine's would have run.
+func run(ctx context.Context, b wire.Build, args ...string) wire.Built {
+	var stdout, stderr bytes.Buffer
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir, cmd.Env = b.Dir, append(os.Environ(), b.Env...)
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		return refuse(err.Error())
+	}
+	return wire.Built{Code: cmd.ProcessState.ExitCode(), Stdout: stdout.String(), Stderr: stderr.String()}
 }
 
 func refuse(why string) wire.Built { return wire.Built{Code: 1, Stderr: why + "\n"} }

@@ -87,6 +87,7 @@ func TestBuildForAMachine(t *testing.T) {
 		{"anything else", "run ./hello", dir, 1, "", "nothing but `go build -o FILE`"},
 		{"without -o", "build ./hello", dir, 1, "", "nothing but `go build -o FILE`"},
 		{"nothing at all", "", dir, 1, "", "nothing but `go build -o FILE`"},
+		{"a list of packages", "list ./...", dir, 1, "", "nothing but `go build -o FILE`"},
 		{"elsewhere", "build -o x .", outside, 1, "", "inside the repository"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -101,6 +102,25 @@ func TestBuildForAMachine(t *testing.T) {
 				t.Errorf("got %+v with %v, want code %d, %q and %q", got, files, c.code, c.files, c.stderr)
 			}
 		})
+	}
+}
+
+// The machine has the repository at the same path, so what the host says of modules
+// is true there.
+func TestModulesAreTold(t *testing.T) {
+	t.Setenv("GOWORK", "off")
+	dir := tree(t, map[string]string{"go.mod": module})
+	for _, c := range []struct {
+		of, stdout string
+		code       int
+	}{
+		{"example.org/m", dir + "\n", 0},
+		{"example.org/nobody", "", 1},
+	} {
+		got := Repo{dir}.Build(t.Context(), wire.Build{Args: []string{"list", "-m", "-f", "{{.Dir}}", c.of}, Dir: dir}, nil)
+		if got.Stdout != c.stdout || got.Code != c.code {
+			t.Errorf("%s: got %+v, want %q and code %d", c.of, got, c.stdout, c.code)
+		}
 	}
 }
 
