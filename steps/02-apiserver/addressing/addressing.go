@@ -9,9 +9,9 @@
 // address, so that a DNS server or the like finds the one it is known by still
 // free (KEP-3070).
 //
-// Upstream keeps bitmaps in etcd and repairs them (pkg/registry/core/service), so
-// that several API servers agree at once. Two of ours could give out one address in
-// the same moment.
+// Servers of one store agree by a [Ledger] in it. Upstream's books in etcd are complete
+// and are repaired (pkg/registry/core/service), which saves it from looking at
+// all services.
 package addressing
 
 import (
@@ -36,6 +36,7 @@ import (
 type Allocator struct {
 	Addresses netip.Prefix // of services
 	Ports     Ports        // of nodes, for services
+	Ledger    *Ledger      // shared with other servers; nil if there are none
 
 	Now    func() time.Time // time.Now if nil
 	Random func(n int) int  // less than n; of math/rand if nil
@@ -79,7 +80,7 @@ func (a *Allocator) Admit(ctx context.Context, r *resource.Request) error {
 	if err != nil {
 		return err
 	}
-	g := &giving{Allocator: a, taken: a.taken(all, s, old), dryRun: r.DryRun}
+	g := &giving{Allocator: a, ctx: ctx, request: r, service: s, taken: a.taken(all, s, old)}
 	if bad := g.complete(s, old); len(bad) > 0 {
 		return apierrors.NewInvalid(corev1.SchemeGroupVersion.WithKind("Service").GroupKind(), s.Name, bad)
 	}
@@ -146,8 +147,10 @@ func (a *Allocator) random(n int) int {
 // A giving is one service's turn.
 type giving struct {
 	*Allocator
-	taken  map[any]bool
-	dryRun bool
+	ctx     context.Context
+	request *resource.Request
+	service *corev1.Service
+	taken   map[any]bool
 }
 
 var spec = field.NewPath("spec")
@@ -191,26 +194,57 @@ func (g *giving) address(s, old *corev1.Service) field.ErrorList {
 }
 
 func (g *giving) claim(address netip.Addr) error {
-	switch {
-	case !g.Addresses.Contains(address):
+	if !g.Addresses.Contains(address) {
 		return fmt.Errorf("the provided IP (%v) is not in the valid range. The range of valid IPs is %s", address, g.Addresses.Masked())
-	case g.taken[address]:
-		return fmt.Errorf("provided IP is already allocated")
 	}
-	g.note(address)
-	return nil
+	ok, err := g.take(address)
+	if err == nil && !ok {
+		err = fmt.Errorf("provided IP is already allocated")
+	}
+	return err
 }
 
-// note remembers what was given out until it can be read in the store.
-func (g *giving) note(what any) {
+// take remembers what is given out until it can be read in the store. It is not
+// ok if another server has given it out.
+func (g *giving) take(what any) (ok bool, err error) {
+	if g.taken[what] {
+		return false, nil
+	}
 	g.taken[what] = true
-	if g.dryRun {
-		return
+	if g.request.DryRun {
+		return true, nil
+	}
+	ok, again, err := g.Ledger.enter(g.ctx, what, g.service, g.now())
+	if err == nil && again {
+		ok, err = g.stillFree(what)
+	}
+	if !ok || err != nil {
+		return false, err
 	}
 	if g.given == nil {
 		g.given = map[any]time.Time{}
 	}
 	g.given[what] = g.now()
+	return true, nil
+}
+
+// stillFree looks at the services once more.
+func (g *giving) stillFree(what any) (bool, error) {
+	all, err := g.request.Server.List(g.ctx, services, "")
+	if err != nil {
+		return false, err
+	}
+	for _, o := range all {
+		if o.GetNamespace() == g.service.Namespace && o.GetName() == g.service.Name {
+			continue
+		}
+		for theirs := range has(o.(*corev1.Service)) {
+			if theirs == what {
+				return false, nil
+			}
+		}
+	}
+	return true, nil
 }
 
 // free finds an address that nobody has: above the lower part if there is one.
@@ -228,9 +262,8 @@ func (g *giving) free() (netip.Addr, error) {
 		start := g.random(count)
 		for i := range count {
 			address := nth(g.Addresses, 1+part[0]+(start+i)%count)
-			if !g.taken[address] {
-				g.note(address)
-				return address, nil
+			if ok, err := g.take(address); ok || err != nil {
+				return address, err
 			}
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/storage/memory"
 )
 
 // A server has services, and nothing else.
@@ -134,6 +135,34 @@ func TestWhatWasGivenIsNotGivenAgain(t *testing.T) {
 	} {
 		now = now.Add(step.later)
 		if got := next(step.dryRun); got != step.want {
+			t.Errorf("%s: got %s, want %s", step.what, got, step.want)
+		}
+	}
+}
+
+func TestALedgerForgetsWhatWasNeverStored(t *testing.T) {
+	now, store, s := time.Unix(1000, 0), memory.New(), &server{}
+	next := func(name string) string {
+		a := allocator("10.96.0.0/12") // each another server
+		a.Now, a.Ledger = func() time.Time { return now }, &Ledger{Store: store}
+		obj := service(name, corev1.ServiceSpec{})
+		if err := admit(t, a, s, obj, nil, false); err != nil {
+			t.Fatal(err)
+		}
+		return obj.Spec.ClusterIP
+	}
+	for _, step := range []struct {
+		what, service string
+		later         time.Duration
+		want          string
+	}{
+		{"the first", "a", 0, "10.96.1.1"},
+		{"by another server", "b", time.Second, "10.96.1.2"},
+		{"tried again by the first", "a", time.Second, "10.96.1.1"},
+		{"when the first was never stored", "c", outlived, "10.96.1.1"},
+	} {
+		now = now.Add(step.later)
+		if got := next(step.service); got != step.want {
 			t.Errorf("%s: got %s, want %s", step.what, got, step.want)
 		}
 	}

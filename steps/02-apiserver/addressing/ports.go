@@ -31,8 +31,11 @@ func (g *giving) freePort(port *int32, p *field.Path) field.ErrorList {
 	start := g.random(count)
 	for i := range count {
 		candidate := g.Ports.First + int32((start+i)%count)
-		if !g.taken[candidate] {
-			g.note(candidate)
+		ok, err := g.take(candidate)
+		if err != nil {
+			return field.ErrorList{field.InternalError(p, err)}
+		}
+		if ok {
 			*port = candidate
 			return nil
 		}
@@ -41,14 +44,16 @@ func (g *giving) freePort(port *int32, p *field.Path) field.ErrorList {
 }
 
 func (g *giving) claimPort(port int32, p *field.Path) field.ErrorList {
-	switch {
-	case port < g.Ports.First || port > g.Ports.Last:
+	if port < g.Ports.First || port > g.Ports.Last {
 		return field.ErrorList{field.Invalid(p, port,
 			fmt.Sprintf("provided port is not in the valid range. The range of valid ports is %d-%d", g.Ports.First, g.Ports.Last))}
-	case g.taken[port]:
+	}
+	switch ok, err := g.take(port); {
+	case err != nil:
+		return field.ErrorList{field.InternalError(p, err)}
+	case !ok:
 		return field.ErrorList{field.Invalid(p, port, "provided port is already allocated")}
 	}
-	g.note(port)
 	return nil
 }
 

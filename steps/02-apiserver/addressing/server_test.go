@@ -12,6 +12,7 @@ import (
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/addressing"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/server/servertest"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/storage/memory"
 )
 
 // Many services that are made at once get an address each, and keep it when
@@ -59,4 +60,42 @@ func TestServicesOfAServer(t *testing.T) {
 	if got.Spec.ClusterIP != made[0].Spec.ClusterIP || got.Spec.Ports[0].NodePort != made[0].Spec.Ports[0].NodePort {
 		t.Errorf("written back: got %s and %d, want %s and %d", got.Spec.ClusterIP, got.Spec.Ports[0].NodePort, made[0].Spec.ClusterIP, made[0].Spec.Ports[0].NodePort)
 	}
+}
+
+// Two servers of one store choose addresses from a range that is hardly large
+// enough, always the same first.
+func TestTwoServersGiveOutNothingTwice(t *testing.T) {
+	store := memory.New()
+	var clients []*kubernetes.Clientset
+	for range 2 {
+		conf := servertest.Config()
+		conf.Store = store
+		conf.Admission = []resource.Admission{&addressing.Allocator{Addresses: netip.MustParsePrefix("10.96.0.0/27"),
+			Ports: addressing.Ports{First: 30000, Last: 30029}, Ledger: &addressing.Ledger{Store: store}, Random: func(int) int { return 0 }}}
+		_, rest := servertest.Start(t, conf)
+		clients = append(clients, kubernetes.NewForConfigOrDie(rest))
+	}
+	const each = 15 // of 30 addresses
+	var mu sync.Mutex
+	addresses, ports := map[string]string{}, map[int32]string{}
+	var group sync.WaitGroup
+	for i := range 2 * each {
+		group.Go(func() {
+			s := &corev1.Service{ObjectMeta: metav1.ObjectMeta{GenerateName: "a-", Namespace: "default"},
+				Spec: corev1.ServiceSpec{Type: corev1.ServiceTypeNodePort, Ports: []corev1.ServicePort{{Port: 80}}}}
+			made, err := clients[i%2].CoreV1().Services("default").Create(t.Context(), s, metav1.CreateOptions{})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			ip, port := made.Spec.ClusterIP, made.Spec.Ports[0].NodePort
+			if addresses[ip]+ports[port] != "" {
+				t.Errorf("%s has %s and %d, which %s and %s have", made.Name, ip, port, addresses[ip], ports[port])
+			}
+			addresses[ip], ports[port] = made.Name, made.Name
+		})
+	}
+	group.Wait()
 }

@@ -113,7 +113,8 @@ func (api API) serve(ctx context.Context, args []string, stderr io.Writer) error
 	s, err := server.New(server.Config{
 		Rows: table, Scheme: scheme, Codecs: rows.Codecs(scheme), Store: data.store,
 		TypeConverter: func() managedfields.TypeConverter { return applyconfigurations.NewTypeConverter(scheme) },
-		Admission:     append(admission.All(), &addressing.Allocator{Addresses: f.services, Ports: addressing.DefaultPorts}),
+		Admission: append(admission.All(), &addressing.Allocator{Addresses: f.services, Ports: addressing.DefaultPorts,
+			Ledger: &addressing.Ledger{Store: data.store}}),
 		Authenticator: safe.authenticator,
 		Authorizer:    safe.authorizer,
 		Limit:         f.limit(watching.metrics),
