@@ -44,3 +44,5 @@ row 'reboot, until the static pod is ready again' reboot
 row 'power cut' bin/vm/vm cut --state "$GROUNDUP_HOME/qemu" node-1
 row 'and `lab up` after it' bin/lab up 01 --no-build
 row '`lab down`' bin/lab down
+bin/lab build 02 >/dev/null
+row '`lab up 02 --on qemu --nodes 3`, to three nodes of one API server' bin/lab up 02 --on qemu --nodes 3 --no-build
