@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"flag"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -100,7 +101,7 @@ func pause(t *testing.T, ctx context.Context) {
 
 // What was acknowledged is there, no resource version goes backwards, and a
 // watch that is resumed neither misses an event nor has one twice: whenever the
-// server is killed.
+// server is killed. Each of some counters has a writer and two watchers.
 func TestNothingIsLostWhenTheServerIsKilled(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes several seconds")
@@ -110,18 +111,25 @@ func TestNothingIsLostWhenTheServerIsKilled(t *testing.T) {
 	p := newProcess(t)
 	p.start()
 	c := p.client(ctx)
-	made, err := c.CoreV1().ConfigMaps("default").Create(ctx, numbered("counter", 0), metav1.CreateOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-
+	const counters, watchersOfEach = 4, 2
 	stop := make(chan struct{})
 	var writing, wait sync.WaitGroup
-	var acknowledged int
-	writing.Go(func() { acknowledged = countUp(t, ctx, c, stop) })
-	seen := newSight(made.ResourceVersion)
+	var acknowledged [counters]int
+	var sights []*sight
 	watching, endWatch := context.WithCancel(ctx)
-	wait.Go(func() { seen.follow(t, watching, c) })
+	for i := range counters {
+		name := fmt.Sprintf("counter-%d", i)
+		made, err := c.CoreV1().ConfigMaps("default").Create(ctx, numbered(name, 0), metav1.CreateOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		writing.Go(func() { acknowledged[i] = countUp(t, ctx, c, name, stop) })
+		for range watchersOfEach {
+			seen := &sight{name: name, version: made.ResourceVersion}
+			sights = append(sights, seen)
+			wait.Go(func() { seen.follow(t, watching, c) })
+		}
+	}
 
 	kills := 0
 	for end := time.Now().Add(*crashFor); time.Now().Before(end); kills++ {
@@ -132,14 +140,20 @@ func TestNothingIsLostWhenTheServerIsKilled(t *testing.T) {
 	}
 	close(stop)
 	writing.Wait()
-	last := waitForCounter(t, ctx, c, seen)
+	relists := 0
+	for i, seen := range sights {
+		last, acknowledged := waitForCounter(t, ctx, c, seen), acknowledged[i/watchersOfEach]
+		if last < acknowledged || acknowledged == 0 {
+			t.Errorf("%s is %d, and %d was acknowledged", seen.name, last, acknowledged)
+		}
+	}
 	endWatch()
 	wait.Wait()
-	if last < acknowledged {
-		t.Errorf("the counter is %d, and %d was acknowledged", last, acknowledged)
+	for _, seen := range sights {
+		relists += seen.relists
 	}
-	t.Logf("%d kills, %d writes, %d lists anew", kills, acknowledged, seen.relists)
-	if kills == 0 || acknowledged == 0 {
+	t.Logf("%d kills, %v writes, %d lists anew", kills, acknowledged, relists)
+	if kills == 0 {
 		t.Error("nothing has been tried")
 	}
 }
@@ -148,8 +162,8 @@ func numbered(name string, n int) *corev1.ConfigMap {
 	return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name}, Data: map[string]string{"n": strconv.Itoa(n)}}
 }
 
-// countUp is the only writer. It returns the highest number that was acknowledged.
-func countUp(t *testing.T, ctx context.Context, c *kubernetes.Clientset, stop <-chan struct{}) (acknowledged int) {
+// countUp is the only writer of a counter. It returns the highest number that was acknowledged.
+func countUp(t *testing.T, ctx context.Context, c *kubernetes.Clientset, name string, stop <-chan struct{}) (acknowledged int) {
 	maps := c.CoreV1().ConfigMaps("default")
 	version := int64(0)
 	for n := 1; ; {
@@ -160,7 +174,7 @@ func countUp(t *testing.T, ctx context.Context, c *kubernetes.Clientset, stop <-
 			return acknowledged
 		default:
 		}
-		got, err := maps.Update(ctx, numbered("counter", n), metav1.UpdateOptions{}) // whatever version it has: a lost answer is repeated
+		got, err := maps.Update(ctx, numbered(name, n), metav1.UpdateOptions{}) // whatever version it has: a lost answer is repeated
 		if err != nil {
 			if apierrors.IsNotFound(err) || apierrors.IsInvalid(err) {
 				t.Errorf("write %d: %v", n, err)
@@ -179,19 +193,19 @@ func countUp(t *testing.T, ctx context.Context, c *kubernetes.Clientset, stop <-
 
 // A sight is what a watcher has seen, over all its watches.
 type sight struct {
+	name string
+
 	mu      sync.Mutex // guards the fields below
 	version string
 	last    int
 	relists int
 }
 
-func newSight(version string) *sight { return &sight{version: version} }
-
 // follow watches from where it was, and lists again when it is told to.
 func (s *sight) follow(t *testing.T, ctx context.Context, c *kubernetes.Clientset) {
 	maps := c.CoreV1().ConfigMaps("default")
 	for ctx.Err() == nil {
-		w, err := maps.Watch(ctx, metav1.ListOptions{FieldSelector: "metadata.name=counter", ResourceVersion: s.version})
+		w, err := maps.Watch(ctx, metav1.ListOptions{FieldSelector: "metadata.name=" + s.name, ResourceVersion: s.version})
 		if err != nil {
 			continue
 		}
@@ -205,10 +219,11 @@ func (s *sight) follow(t *testing.T, ctx context.Context, c *kubernetes.Clientse
 		}
 		w.Stop()
 		if gone {
-			now, err := maps.Get(ctx, "counter", metav1.GetOptions{})
-			if err == nil {
+			now, err := maps.List(ctx, metav1.ListOptions{FieldSelector: "metadata.name=" + s.name})
+			if err == nil && len(now.Items) == 1 {
 				s.relists++
-				s.take(t, now, false)
+				s.take(t, &now.Items[0], false)
+				s.version = now.ResourceVersion // not older than what the server remembers
 			}
 		}
 	}
@@ -223,7 +238,7 @@ func (s *sight) take(t *testing.T, cm *corev1.ConfigMap, inWatch bool) {
 	case err != nil:
 		t.Error(err)
 	case inWatch && n != s.last+1:
-		t.Errorf("the watch went from %d to %d", s.last, n)
+		t.Errorf("a watch of %s went from %d to %d", s.name, s.last, n)
 	case n < s.last:
 		t.Errorf("a list went from %d back to %d", s.last, n)
 	}
@@ -233,7 +248,7 @@ func (s *sight) take(t *testing.T, cm *corev1.ConfigMap, inWatch bool) {
 // waitForCounter returns the last number, when the watcher has seen it too.
 func waitForCounter(t *testing.T, ctx context.Context, c *kubernetes.Clientset, s *sight) int {
 	for {
-		now, err := c.CoreV1().ConfigMaps("default").Get(ctx, "counter", metav1.GetOptions{})
+		now, err := c.CoreV1().ConfigMaps("default").Get(ctx, s.name, metav1.GetOptions{})
 		if err == nil {
 			n, err := strconv.Atoi(now.Data["n"])
 			if err != nil {
