@@ -41,19 +41,6 @@ func SetResources(s *specs.Spec, r *runtimeapi.LinuxContainerResources, h Host) 
 	}
 }
 
-// LimitPIDs is for callers that want a limit of their own; the CRI has none.
-func LimitPIDs(s *specs.Spec, n int64) {
-	if n > 0 {
-		s.Linux.Resources.Pids = &specs.LinuxPids{Limit: &n}
-	}
-}
-
-// LimitFiles sets RLIMIT_NOFILE, no higher than this process may.
-func LimitFiles(s *specs.Spec, h Host, soft, hard uint64) {
-	hard = min(hard, h.MaxFiles)
-	s.Process.Rlimits = append(s.Process.Rlimits, specs.POSIXRlimit{Type: "RLIMIT_NOFILE", Soft: min(soft, hard), Hard: hard})
-}
-
 // unlimitedFiles stands for a process that may raise its limits at will.
 const unlimitedFiles = math.MaxUint64
 

@@ -85,6 +85,9 @@ func Generate(r Request) (*specs.Spec, error) {
 		return nil, err
 	}
 	SetResources(s, r.Config.GetLinux().GetResources(), r.Host)
+	if err := setLimits(s, r.Config.GetAnnotations(), r.Host); err != nil {
+		return nil, err
+	}
 	s.Linux.Seccomp, err = newSeccomp(sec, r.Host, s)
 	return s, err
 }

@@ -6,19 +6,28 @@ import (
 	"os"
 	"strings"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/spf13/cobra"
 
 	"github.com/k8s-groundup/groundup/steps/00-container/image"
 )
 
 func (a *app) pull() *cobra.Command {
-	return &cobra.Command{
+	var platform string
+	c := &cobra.Command{
 		Use:   "pull IMAGE...",
 		Short: "Get images from a registry",
 		Args:  cobra.MinimumNArgs(1),
 		RunE: a.withImages(func(c *cobra.Command, store *image.Store, refs []string) error {
+			o := image.PullOptions{Progress: progress(os.Stderr)}
+			if platform != "" {
+				var err error
+				if o.Platform, err = v1.ParsePlatform(platform); err != nil {
+					return fmt.Errorf("--platform: %w", err)
+				}
+			}
 			for _, ref := range refs {
-				img, err := store.Pull(c.Context(), ref, image.PullOptions{Progress: progress(os.Stderr)})
+				img, err := store.Pull(c.Context(), ref, o)
 				if err != nil {
 					return err
 				}
@@ -27,6 +36,8 @@ func (a *app) pull() *cobra.Command {
 			return nil
 		}),
 	}
+	c.Flags().StringVar(&platform, "platform", "", "`OS/ARCH[/VARIANT]` to get, when it is not this machine's")
+	return c
 }
 
 // progress draws a bar on a terminal, and nothing elsewhere.

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -44,7 +45,7 @@ func TestScripts(t *testing.T) {
 			})
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"r": r, "wait-gone": waitGone},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"r": r, "wait-gone": waitGone, "wait-stdout": waitStdout},
 	})
 }
 
@@ -61,6 +62,18 @@ func r(ts *testscript.TestScript, neg bool, args []string) {
 
 func flags(env func(string) string) []string {
 	return []string{"--root", env("ROOT"), "--state", env("STATE"), "--shim", env("SHIM"), "--cgroup-parent", env("CGROUP")}
+}
+
+// waitStdout polls until a command's output matches: wait-stdout PATTERN COMMAND...
+func waitStdout(ts *testscript.TestScript, _ bool, args []string) {
+	pattern := regexp.MustCompile("(?m)" + args[0])
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		r(ts, false, args[1:])
+		if pattern.MatchString(ts.ReadFile("stdout")) {
+			return
+		}
+	}
+	ts.Fatalf("runtime %v prints nothing like %q within 20s", args[1:], args[0])
 }
 
 // waitGone polls until no container of this name is listed.

@@ -21,6 +21,7 @@ import (
 type runOptions struct {
 	name, network, user, workdir, entrypoint, hostname, memory string
 	cpus                                                       float64
+	limits                                                     limitOptions
 	env, volumes, publish, capAdd, capDrop, labels             []string
 	tty, stdin, readOnly, privileged, hostPID, newPrivs        bool
 }
@@ -35,6 +36,7 @@ func (o *runOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.hostname, "hostname", "", "`NAME` of the host in the container")
 	f.StringVarP(&o.memory, "memory", "m", "", "memory limit, such as `64m`")
 	f.Float64Var(&o.cpus, "cpus", 0, "CPU limit in `CPUS`, such as 0.5")
+	o.limits.addFlags(f)
 	f.StringArrayVarP(&o.env, "env", "e", nil, "`KEY=VALUE` for the environment")
 	f.StringArrayVarP(&o.volumes, "volume", "v", nil, "`DIR:PATH[:ro|rro|rslave|rshared]` to mount")
 	f.StringArrayVarP(&o.publish, "publish", "p", nil, "`[IP:]HOSTPORT:PORT[/udp]` to forward")
@@ -77,6 +79,10 @@ func (o *runOptions) pod(logDir string) (*runtimeapi.PodSandboxConfig, error) {
 	}
 	if o.network == "host" {
 		c.Hostname, _ = os.Hostname()
+	}
+	var err error
+	if c.Linux.Sysctls, err = o.limits.sysctlMap(); err != nil {
+		return nil, err
 	}
 	for _, p := range o.publish {
 		m, err := parsePort(p)
@@ -128,7 +134,9 @@ func (o *runOptions) container(image string, args []string, ns *runtimeapi.Names
 		return nil, err
 	}
 	c.Linux = &runtimeapi.LinuxContainerConfig{Resources: resources, SecurityContext: security}
-	return c, nil
+	c.Annotations = o.limits.annotations()
+	c.Devices, err = o.limits.deviceList()
+	return c, err
 }
 
 func (o *runOptions) security(ns *runtimeapi.NamespaceOption) (*runtimeapi.LinuxContainerSecurityContext, error) {
@@ -159,7 +167,7 @@ func (o *runOptions) security(ns *runtimeapi.NamespaceOption) (*runtimeapi.Linux
 }
 
 func (o *runOptions) resources() (*runtimeapi.LinuxContainerResources, error) {
-	r := &runtimeapi.LinuxContainerResources{}
+	r := &runtimeapi.LinuxContainerResources{CpuShares: o.limits.cpuShares, CpusetCpus: o.limits.cpuset}
 	var err error
 	if r.MemoryLimitInBytes, err = parseSize(o.memory); err != nil {
 		return nil, fmt.Errorf("--memory %s: %w", o.memory, err)
