@@ -125,13 +125,17 @@ func (b *Built) build(dir string) error {
 	return buildImage(prog, b.Image)
 }
 
-// Build builds a program of a step, with or without cgo ("1", "0").
+// Build builds a program of a step, with or without cgo ("1", "0"), and with
+// libseccomp where that is installed, as "lab build" does.
 func Build(out, step, pkg, cgo string) error {
 	where, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", module+step).Output()
 	if err != nil {
 		return fmt.Errorf("find the module of %s: %w", step, err)
 	}
 	cmd := exec.Command("go", "build", "-o", out, pkg)
+	if cgo == "1" && exec.Command("pkg-config", "--exists", "libseccomp").Run() == nil {
+		cmd = exec.Command("go", "build", "-tags=seccomp", "-o", out, pkg)
+	}
 	cmd.Dir = strings.TrimSpace(string(where))
 	cmd.Env = append(os.Environ(), "CGO_ENABLED="+cgo)
 	if text, err := cmd.CombinedOutput(); err != nil {

@@ -181,29 +181,40 @@ func (n *node) stop() {
 	n.kubelet = nil
 }
 
-// leftovers looks for what nothing should leave behind when the kubelet has ended.
+// leftovers looks for what nothing should leave behind when the kubelet has
+// ended. A pod's reaper ends a moment after its shim.
 func (n *node) leftovers() {
 	n.t.Helper()
-	procs, _ := filepath.Glob("/proc/[0-9]*/cmdline")
-	for _, p := range procs {
-		if cmdline, _ := os.ReadFile(p); bytes.Contains(cmdline, []byte(n.dir)) {
-			n.t.Errorf("a process is left: %q", cmdline)
-		}
-	}
-	n.leftoversOfPods()
+	n.untilNone(func() []string { return append(n.processes(), n.ofPods()...) })
 }
 
 // leftoversOfPods waits until nothing is there that no pod should leave behind:
 // what a killed kubelet left is found by its successor's first collection.
 func (n *node) leftoversOfPods() {
 	n.t.Helper()
+	n.untilNone(n.ofPods)
+}
+
+func (n *node) untilNone(find func() []string) {
+	n.t.Helper()
 	var left []string
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); <-time.After(20 * time.Millisecond) {
-		if left = n.ofPods(); len(left) == 0 {
+		if left = find(); len(left) == 0 {
 			return
 		}
 	}
-	n.t.Errorf("left behind: %v", left)
+	n.t.Errorf("left behind: %q", left)
+}
+
+// processes lists the command lines of the node's processes.
+func (n *node) processes() (found []string) {
+	procs, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, p := range procs {
+		if cmdline, _ := os.ReadFile(p); bytes.Contains(cmdline, []byte(n.dir)) {
+			found = append(found, string(cmdline))
+		}
+	}
+	return found
 }
 
 // ofPods lists the mounts, cgroups, directories and namespaces of pods.
