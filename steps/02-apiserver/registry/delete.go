@@ -2,20 +2,18 @@ package registry
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"slices"
-	"sync"
-	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/cache"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/ending"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
-	"github.com/k8s-groundup/groundup/steps/02-apiserver/storage"
 )
+
+// ending is how objects of this row go.
+func (r *Registry) ending() ending.Rule { return ending.Rule{Strategy: r.Row.Strategy, Now: r.Now} }
 
 // Delete begins the end of an object, or ends it. gone says which: an object
 // that has time left, or something else that keeps it, is only marked, and will be
@@ -33,7 +31,7 @@ func (r *Registry) Delete(ctx context.Context, namespace, name string, o *metav1
 			return err
 		}
 		var next resource.Object
-		switch next, gone = r.end(old.Object, o); {
+		switch next, gone = r.ending().Next(old.Object, o); {
 		case gone:
 			item, err = r.remove(ctx, old, old.Object.DeepCopyObject().(resource.Object), dryRun)
 		case next == nil:
@@ -84,158 +82,4 @@ func (r *Registry) preconditions(obj resource.Object, p *metav1.Preconditions) e
 		return nil
 	}
 	return apierrors.NewConflict(r.Row.GroupResource(), obj.GetName(), err)
-}
-
-// end decides what a delete makes of an object: another object, or nothing any
-// more (gone), or nothing new (neither), because its end is due earlier than what is asked for.
-//
-// See k8s.io/apiserver/pkg/registry/rest/delete.go, BeforeDelete.
-func (r *Registry) end(old resource.Object, o *metav1.DeleteOptions) (next resource.Object, gone bool) {
-	next = old.DeepCopyObject().(resource.Object)
-	marked := old.GetDeletionTimestamp() != nil
-	var grace int64
-	if left := old.GetDeletionGracePeriodSeconds(); marked && left != nil && *left > 0 {
-		if o.GracePeriodSeconds == nil || max(*o.GracePeriodSeconds, 0) >= *left {
-			return nil, false
-		}
-		grace = r.shorten(next, *left, *o.GracePeriodSeconds)
-	} else if !marked && r.Row.GracePeriod != nil {
-		grace = r.Row.GracePeriod(old, o.GracePeriodSeconds)
-	}
-	if !marked {
-		next.SetFinalizers(finalizersFor(o, old.GetFinalizers()))
-		date(next, r.Now().Add(time.Duration(grace)*time.Second))
-	}
-	if grace > 0 {
-		next.SetDeletionGracePeriodSeconds(&grace)
-		return next, false
-	}
-	if !r.kept(next) {
-		return nil, true
-	}
-	if r.Row.Finalizers == nil {
-		zero := int64(0)
-		next.SetDeletionGracePeriodSeconds(&zero)
-	}
-	if now := metav1.NewTime(r.Now()); now.Before(next.GetDeletionTimestamp()) {
-		next.SetDeletionTimestamp(&now)
-	}
-	r.fill(next)
-	return next, false
-}
-
-// shorten moves a date of deletion to an earlier one, though not into the past.
-func (r *Registry) shorten(obj resource.Object, left, asked int64) int64 {
-	grace := asked
-	if asked < 0 {
-		grace = 1
-	}
-	at := obj.GetDeletionTimestamp().Add(time.Duration(grace-left) * time.Second)
-	if now := r.Now(); at.Before(now) {
-		at = now
-		grace = min(grace, 1)
-	}
-	t := metav1.NewTime(at)
-	obj.SetDeletionTimestamp(&t)
-	return grace
-}
-
-func date(obj resource.Object, at time.Time) {
-	t := metav1.NewTime(at)
-	obj.SetDeletionTimestamp(&t)
-	if obj.GetGeneration() > 0 {
-		obj.SetGeneration(obj.GetGeneration() + 1)
-	}
-}
-
-// kept says whether something still has to happen before the object may go.
-func (r *Registry) kept(obj resource.Object) bool {
-	return len(obj.GetFinalizers()) > 0 || r.Row.Finalizers != nil && len(r.Row.Finalizers(obj)) > 0
-}
-
-// ends says whether an update takes away the last that kept the object.
-func (r *Registry) ends(obj, old resource.Object) bool {
-	left := old.GetDeletionGracePeriodSeconds()
-	return old.GetDeletionTimestamp() != nil && (left == nil || *left == 0) && !r.kept(obj)
-}
-
-// finalizersFor records the propagation policy: what shall become of those that the
-// object owns is done by the garbage collector, which finds its orders here.
-func finalizersFor(o *metav1.DeleteOptions, finalizers []string) []string {
-	policy := metav1.DeletePropagationBackground
-	//lint:ignore SA1019 clients of old still send it
-	orphan := o.OrphanDependents
-	switch {
-	case orphan != nil && *orphan:
-		policy = metav1.DeletePropagationOrphan
-	case orphan != nil:
-	case o.PropagationPolicy != nil:
-		policy = *o.PropagationPolicy
-	default:
-		return finalizers
-	}
-	out := slices.DeleteFunc(slices.Clone(finalizers), func(f string) bool {
-		return f == metav1.FinalizerOrphanDependents || f == metav1.FinalizerDeleteDependents
-	})
-	switch policy {
-	case metav1.DeletePropagationOrphan:
-		out = append(out, metav1.FinalizerOrphanDependents)
-	case metav1.DeletePropagationForeground:
-		out = append(out, metav1.FinalizerDeleteDependents)
-	}
-	return out
-}
-
-// deleteWorkers is how many objects of a collection are deleted at once.
-const deleteWorkers = 8
-
-// DeleteCollection deletes all objects of a list, and returns what was listed. Those that have
-// gone meanwhile do not matter; the first other error ends it halfway.
-func (r *Registry) DeleteCollection(ctx context.Context, namespace string, list *internalversion.ListOptions, o *metav1.DeleteOptions) (*Page, error) {
-	page, err := r.List(ctx, namespace, list)
-	if err != nil {
-		return nil, err
-	}
-	work := make(chan *cache.Item)
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var workers sync.WaitGroup
-	for range min(deleteWorkers, len(page.Items)) {
-		workers.Go(func() {
-			for item := range work {
-				_, _, err := r.Delete(ctx, item.Object.GetNamespace(), item.Object.GetName(), o)
-				if err != nil && !apierrors.IsNotFound(err) {
-					cancel(err)
-				}
-			}
-		})
-	}
-	for _, item := range page.Items {
-		if ctx.Err() == nil {
-			work <- item
-		}
-	}
-	close(work)
-	workers.Wait()
-	return page, context.Cause(ctx)
-}
-
-// Expire removes objects that were written longer ago than life, as their cached
-// state says, until ctx is done. Events are not kept for ever.
-func (r *Registry) Expire(ctx context.Context, tick <-chan time.Time, written func(resource.Object) time.Time, life time.Duration) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick:
-		}
-		r.Cache.Snapshot().Ascend(r.prefix, func(item *cache.Item) bool {
-			if r.Now().Sub(written(item.Object)) > life {
-				if _, err := r.Store.Delete(ctx, item.Key, item.Revision); err != nil && !errors.Is(err, storage.ErrConflict) {
-					r.Log.Warn("an object that has expired can't be removed", "key", item.Key, "error", err)
-				}
-			}
-			return ctx.Err() == nil
-		})
-	}
 }

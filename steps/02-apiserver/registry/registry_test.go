@@ -172,62 +172,6 @@ func TestAWatchTellsWhatItsSelectionSees(t *testing.T) {
 	}
 }
 
-func TestHowAnObjectEnds(t *testing.T) {
-	now := time.Unix(1_000_000, 0)
-	at := func(seconds int64) *metav1.Time {
-		t := metav1.NewTime(now.Add(time.Duration(seconds) * time.Second))
-		return &t
-	}
-	n := func(v int64) *int64 { return &v }
-	pods := row()
-	pods.GracePeriod = func(_ resource.Object, asked *int64) int64 {
-		if asked == nil {
-			return 30
-		}
-		return max(*asked, 0)
-	}
-	orphan := metav1.DeletePropagationOrphan
-	for _, c := range []struct {
-		name   string
-		row    resource.Resource
-		meta   metav1.ObjectMeta
-		o      metav1.DeleteOptions
-		gone   bool
-		same   bool
-		date   *metav1.Time
-		grace  int64
-		keptBy []string
-	}{
-		{name: "nothing keeps it", row: row(), gone: true},
-		{name: "a finalizer keeps it", row: row(), meta: metav1.ObjectMeta{Finalizers: []string{"f"}}, date: at(0), keptBy: []string{"f"}},
-		{name: "the garbage collector is to orphan what it owns", row: row(), o: metav1.DeleteOptions{PropagationPolicy: &orphan}, date: at(0), keptBy: []string{"orphan"}},
-		{name: "it has its own time", row: pods, date: at(30), grace: 30},
-		{name: "it has the time that was asked for", row: pods, o: metav1.DeleteOptions{GracePeriodSeconds: n(5)}, date: at(5), grace: 5},
-		{name: "it has no time", row: pods, o: metav1.DeleteOptions{GracePeriodSeconds: n(0)}, gone: true},
-		{name: "it is ending already", row: pods, meta: metav1.ObjectMeta{DeletionTimestamp: at(30), DeletionGracePeriodSeconds: n(30)}, same: true},
-		{name: "nobody gets more time", row: pods, meta: metav1.ObjectMeta{DeletionTimestamp: at(30), DeletionGracePeriodSeconds: n(30)}, o: metav1.DeleteOptions{GracePeriodSeconds: n(60)}, same: true},
-		{name: "time can be cut", row: pods, meta: metav1.ObjectMeta{DeletionTimestamp: at(20), DeletionGracePeriodSeconds: n(30)}, o: metav1.DeleteOptions{GracePeriodSeconds: n(15)}, date: at(5), grace: 15},
-		{name: "not into the past", row: pods, meta: metav1.ObjectMeta{DeletionTimestamp: at(5), DeletionGracePeriodSeconds: n(30)}, o: metav1.DeleteOptions{GracePeriodSeconds: n(10)}, date: at(0), grace: 1},
-		{name: "to nothing", row: pods, meta: metav1.ObjectMeta{DeletionTimestamp: at(30), DeletionGracePeriodSeconds: n(30)}, o: metav1.DeleteOptions{GracePeriodSeconds: n(0)}, gone: true},
-		{name: "to nothing, but a finalizer keeps it", row: pods, meta: metav1.ObjectMeta{DeletionTimestamp: at(30), DeletionGracePeriodSeconds: n(30), Finalizers: []string{"f"}}, o: metav1.DeleteOptions{GracePeriodSeconds: n(0)}, date: at(0), keptBy: []string{"f"}},
-	} {
-		r := New(Config{Row: c.row, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return now }})
-		old := &corev1.ConfigMap{ObjectMeta: c.meta}
-		next, gone := r.end(old, &c.o)
-		if gone != c.gone || (next == nil) != (c.gone || c.same) {
-			t.Errorf("%s: got %v, gone %v", c.name, next, gone)
-			continue
-		}
-		if next == nil {
-			continue
-		}
-		if !next.GetDeletionTimestamp().Equal(c.date) || *next.GetDeletionGracePeriodSeconds() != c.grace || fmt.Sprint(next.GetFinalizers()) != fmt.Sprint(c.keptBy) {
-			t.Errorf("%s: got a deletion at %v, %d s, kept by %v, want %v, %d s, %v", c.name,
-				next.GetDeletionTimestamp(), *next.GetDeletionGracePeriodSeconds(), next.GetFinalizers(), c.date, c.grace, c.keptBy)
-		}
-	}
-}
-
 func TestOldVersionsAreGone(t *testing.T) {
 	store := memory.New()
 	r := run(t, store, row())

@@ -155,7 +155,7 @@ func (r *Registry) update(ctx context.Context, old *cache.Item, w Write, change 
 	if err := r.prepareChanged(ctx, obj, old.Object, w); err != nil {
 		return nil, err
 	}
-	if r.ends(obj, old.Object) {
+	if r.ending().Over(obj, old.Object) {
 		return r.remove(ctx, old, obj, w.DryRun)
 	}
 	keepTimes(obj, old.Object)

@@ -7,6 +7,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
 // Snapshot writes the whole database, as it is at one moment, to a new file. Its
@@ -46,4 +49,47 @@ func (s *Store) Defragment(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// Alarms are the reasons for which etcd refuses writes, such as "NOSPACE": the
+// database has reached its quota. Compact and defragment it, then disarm the alarm.
+func (s *Store) Alarms(ctx context.Context) ([]string, error) {
+	resp, err := s.client.AlarmList(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("ask etcd for its alarms: %w", err)
+	}
+	var names []string
+	for _, a := range resp.Alarms {
+		if a.Alarm != etcdserverpb.AlarmType_NONE {
+			names = append(names, a.Alarm.String())
+		}
+	}
+	return names, nil
+}
+
+// Disarm takes all alarms back.
+func (s *Store) Disarm(ctx context.Context) error {
+	_, err := s.client.AlarmDisarm(ctx, &clientv3.AlarmMember{})
+	if err != nil {
+		return fmt.Errorf("disarm the alarms of etcd: %w", err)
+	}
+	return nil
+}
+
+// Size is how many bytes the database file has, and how many of them are in use.
+// The rest is free for new writes, and defragmentation gives it back.
+func (s *Store) Size(ctx context.Context) (file, used int64, err error) {
+	resp, err := s.client.Status(ctx, s.endpoint())
+	if err != nil {
+		return 0, 0, fmt.Errorf("ask etcd for its status: %w", err)
+	}
+	return resp.DbSize, resp.DbSizeInUse, nil
+}
+
+// endpoint is the member that is asked about itself.
+func (s *Store) endpoint() string {
+	if e := s.client.Endpoints(); len(e) > 0 {
+		return e[0]
+	}
+	return ""
 }
