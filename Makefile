@@ -129,7 +129,7 @@ vms: vm-deps vm lab ## verify every step in one virtual machine: the part of `ma
 vm-test: vm ## run unit tests that need root in a virtual machine (PKG=./steps/00-container/...)
 	@bin/vm/vm test --memory 3072 --timeout 5m $(or $(PKG),./steps/00-container/... ./steps/01-kubelet/... ./tools/lab/box ./tools/lab/fabric ./tools/lab/initd)
 
-vm-test-all: vm-deps vm lab ## all that needs virtual machines and is too slow for `make test`: half an hour without KVM
+vm-test-all: vm-deps vm lab ## all that needs virtual machines and is too slow for `make test`: about an hour without KVM
 	@vms/test-all.sh
 
 vm-lima-test: lab ## start a machine by Lima, from a local image, with step 01 in it
