@@ -30,7 +30,7 @@ import (
 )
 
 // kubeconfigFlag aims the tests at another API server: upstream's.
-var kubeconfigFlag = flag.String("kubeconfig", "", "`file` of an API server to test with, which has no scheduler and no nodes; without it one is started")
+var kubeconfigFlag = flag.String("kubeconfig", "", "`file` of an API server to test with, which has no scheduler, no nodes and no admission by ServiceAccount; without it one is started")
 
 // TestMain lets the test's own binary be the scheduler, for scripts and so that it
 // can be killed.
@@ -103,6 +103,10 @@ func (c *cluster) makeNamespace() {
 		c.t.Fatal(err)
 	}
 	c.namespace = ns.Name
+	c.t.Cleanup(func() { // nodes of other tests have the same names
+		at := c.client.CoreV1().Pods(c.namespace)
+		_ = at.DeleteCollection(context.WithoutCancel(c.t.Context()), metav1.DeleteOptions{GracePeriodSeconds: new(int64)}, metav1.ListOptions{}) // the server may be gone
+	})
 	for _, name := range []string{"kube-system", "default"} { // of the lease, and of events about nodes
 		_, err := c.client.CoreV1().Namespaces().Create(c.t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
 		if err != nil && !strings.Contains(err.Error(), "already exists") {
