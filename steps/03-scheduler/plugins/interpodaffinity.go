@@ -2,6 +2,7 @@ package plugins
 
 import (
 	"github.com/k8s-groundup/groundup/steps/03-scheduler/framework"
+	corev1 "k8s.io/api/core/v1"
 	configv1 "k8s.io/kube-scheduler/config/v1"
 )
 
@@ -171,19 +172,23 @@ func (f *neighbours) Clone() framework.TrackingFilter {
 // Helps follows what each kind of term needs: a pod to come for affinity, one to
 // go for anti-affinity, a node with the right labels for either. A namespace's
 // labels are not at hand, so a term that selects namespaces may mean any.
+//
+// Upstream's hint is no for some changes that do help, and leaves the pod to the
+// timeout of the queue: a node that comes when other pods refuse this one, one
+// that changes its zone with such a pod on it, the last of a group going.
 func (p *InterPodAffinity) Helps(pod *framework.Pod, event framework.Event) bool {
 	switch {
-	case event.Is(framework.SelfRelabelled):
+	case event.Is(framework.SelfRelabelled | framework.NodeRelabelled):
 		return true
 	case event.Is(framework.PodAdded):
 		return mayWant(pod, event.NewPod)
 	case event.Is(framework.PodRemoved):
-		return mayRefuse(pod, event.OldPod) || mayRefuse(event.OldPod, pod)
+		return mayRefuse(pod, event.OldPod) || mayRefuse(event.OldPod, pod) || mayBeFirst(pod, event.OldPod)
 	case event.Is(framework.PodRelabelled):
 		return !mayWant(pod, event.OldPod) && mayWant(pod, event.NewPod) ||
-			mayRefuse(pod, event.OldPod) && !mayRefuse(pod, event.NewPod)
-	case event.Is(framework.NodeAdded | framework.NodeRelabelled):
-		return changesDomain(pod, event)
+			mayRefuse(pod, event.OldPod) && !mayRefuse(pod, event.NewPod) || mayBeFirst(pod, event.OldPod)
+	case event.Is(framework.NodeAdded):
+		return inDomains(pod, event.NewNode)
 	}
 	return false
 }
@@ -209,25 +214,16 @@ func mayRefuse(pod, other *framework.Pod) bool {
 	return false
 }
 
-// changesDomain reports whether a node has entered a domain where the pod may
-// find whom it wants, or left one where it may find whom it does not want.
-func changesDomain(pod *framework.Pod, event framework.Event) bool {
-	domains := func(key string) (before, after string) {
-		if event.OldNode != nil {
-			before = event.OldNode.Labels[key]
-		}
-		return before, event.NewNode.Labels[key]
-	}
+// mayBeFirst reports whether the pod may be the first of its group once the
+// other is gone.
+func mayBeFirst(pod, other *framework.Pod) bool { return mayWant(pod, other) && mayWant(pod, pod) }
+
+// inDomains reports whether the node has the labels for the pod's affinity.
+func inDomains(pod *framework.Pod, node *corev1.Node) bool {
 	for i := range pod.Affinity {
-		if before, after := domains(pod.Affinity[i].TopologyKey); after != "" && after != before {
-			return true
+		if _, ok := node.Labels[pod.Affinity[i].TopologyKey]; !ok {
+			return false
 		}
 	}
-	for i := range pod.AntiAffinity {
-		before, after := domains(pod.AntiAffinity[i].TopologyKey)
-		if event.OldNode == nil || before != "" && after != before {
-			return true
-		}
-	}
-	return false
+	return true
 }

@@ -159,6 +159,8 @@ func TestInterPodAffinityHints(t *testing.T) {
 		{name: "wanted pod comes", pod: near("store", isWeb), event: podAdded(t, plainWeb), want: true},
 		{name: "other pod comes", pod: near("store", isStore), event: podAdded(t, plainWeb)},
 		{name: "unwanted pod goes", pod: far("store", isWeb), event: podRemoved(t, plainWeb), want: true},
+		{name: "last of the group goes", pod: near("web", isWeb), event: podRemoved(t, plainWeb), want: true},
+		{name: "node comes when others refuse the pod", pod: plainWeb, event: nodeAdded(t, ""), want: true},
 		{name: "pod goes that did not want it", pod: plainWeb, event: podRemoved(t, far("store", isWeb)), want: true},
 		{name: "other pod goes", pod: far("store", isStore), event: podRemoved(t, plainWeb)},
 		{name: "pod becomes wanted", pod: near("store", isWeb), event: podUpdated(t, "", plainWeb), want: true},
