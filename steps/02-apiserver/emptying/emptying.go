@@ -61,6 +61,11 @@ type Emptier struct {
 	Again time.Duration
 }
 
+// settle is how long a namespace that was deleted is left alone. What was admitted
+// before that may not be written yet, and another server may not have heard of it. Upstream's
+// controller waits for five seconds, for caches that are as much behind.
+const settle = 200 * time.Millisecond
+
 // Run empties namespaces until ctx is done. One that does not get empty does not
 // keep the others waiting.
 func (e *Emptier) Run(ctx context.Context) error {
@@ -73,7 +78,7 @@ func (e *Emptier) Run(ctx context.Context) error {
 	go func() {
 		ended <- e.Follow.Follow(ctx, namespaces, func(obj resource.Object, gone bool) {
 			if !gone && terminating(obj) {
-				queue.Add(obj.GetName())
+				queue.AddAfter(obj.GetName(), settle)
 			}
 		})
 		cancel()
