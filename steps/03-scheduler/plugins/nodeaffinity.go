@@ -149,16 +149,12 @@ func (w wishes) Score(node *framework.Node) int64 {
 func (wishes) Normalize(_ []*framework.Node, scores []int64) { scale(scores) }
 
 func (p *NodeAffinity) Helps(pod *framework.Pod, event framework.Event) bool {
-	if !event.Is(framework.NodeAdded | framework.NodeRelabelled) {
-		return false
-	}
-	if p.enforced != nil && !p.enforced.Match(event.NewNode) {
-		return false
-	}
-	match, err := pod.NodeAffinity.Match(event.NewNode)
-	if err != nil || !match || event.OldNode == nil {
-		return err != nil || match
-	}
-	before, _ := pod.NodeAffinity.Match(event.OldNode)
-	return !before
+	return event.Is(framework.NodeAdded|framework.NodeRelabelled) &&
+		p.accepts(pod, event.NewNode) && (event.OldNode == nil || !p.accepts(pod, event.OldNode))
+}
+
+// accepts is Filter without a reason.
+func (p *NodeAffinity) accepts(pod *framework.Pod, node *corev1.Node) bool {
+	match, _ := pod.NodeAffinity.Match(node)
+	return match && (p.enforced == nil || p.enforced.Match(node))
 }
