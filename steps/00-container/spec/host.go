@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -17,6 +18,7 @@ import (
 type Host struct {
 	Capabilities   []string // what we have to give, CAP_CHOWN and so on
 	CgroupV2       bool
+	CgroupNS       bool // a container can have a cgroup namespace
 	Swap           bool // the memory controller counts swap
 	HugePages      bool // there is a hugetlb controller
 	Seccomp        bool // runtime-shim was built with libseccomp
@@ -42,8 +44,9 @@ func Probe(seccomp bool) (Host, error) {
 		Devices:        listDevices,
 	}
 	if h.CgroupV2 {
-		h.Swap, h.HugePages = true, fileHas("/sys/fs/cgroup/cgroup.controllers", "hugetlb")
+		h.CgroupNS, h.Swap, h.HugePages = true, true, fileHas("/sys/fs/cgroup/cgroup.controllers", "hugetlb")
 	} else {
+		h.CgroupNS = mountedByName()
 		h.Swap = exists("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes")
 		h.HugePages = exists("/sys/fs/cgroup/hugetlb")
 	}
@@ -63,6 +66,27 @@ func Probe(seccomp bool) (Host, error) {
 		err = h.limit()
 	}
 	return h, err
+}
+
+// mountedByName reports whether each hierarchy of cgroup v1 is mounted at the
+// names of its controllers, or at systemd. In a cgroup namespace libcontainer
+// mounts it anew, and takes the name of the mount point for what it is.
+func mountedByName() bool {
+	mounts, err1 := cgroups.GetCgroupMounts(false)
+	controllers, err2 := cgroups.GetAllSubsystems()
+	return err1 == nil && err2 == nil && !slices.ContainsFunc(mounts, func(m cgroups.Mount) bool {
+		return !bearsItsName(m, controllers)
+	})
+}
+
+func bearsItsName(m cgroups.Mount, controllers []string) bool {
+	base := filepath.Base(m.Mountpoint)
+	if base == "systemd" {
+		return slices.Equal(m.Subsystems, []string{"systemd"})
+	}
+	return !slices.ContainsFunc(strings.Split(base, ","), func(name string) bool {
+		return !slices.Contains(m.Subsystems, name) || !slices.Contains(controllers, name)
+	})
 }
 
 // limit is for a process without CAP_SYS_RESOURCE: it may make things worse

@@ -31,7 +31,7 @@ func newNamespaces(r Request, sec *runtimeapi.LinuxContainerSecurityContext) []s
 	}
 	// Its cgroup is then the root of what it sees. On v1, with a hierarchy for each
 	// controller, that also takes half as long to mount as as many bind mounts.
-	if !sec.GetPrivileged() {
+	if r.Host.CgroupNS && !sec.GetPrivileged() {
 		ns = append(ns, own(specs.CgroupNamespace))
 	}
 	switch sec.GetNamespaceOptions().GetPid() {

@@ -42,8 +42,8 @@ func request() spec.Request {
 		Image:   v1.Config{Entrypoint: []string{"/bin/app"}, Cmd: []string{"serve"}, Env: []string{"A=image", "B=image"}},
 		Sandbox: spec.Sandbox{PausePID: 42, Hostname: "pod", CgroupParent: "/kubepods/podX", ResolvConf: "/run/resolv.conf", HostnameFile: "/run/hostname", Hosts: "/run/hosts", Shm: "/run/shm"},
 		Host: spec.Host{
-			Capabilities:   []string{"CAP_CHOWN", "CAP_KILL", "CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_SYS_ADMIN"},
-			MinOOMScoreAdj: -10, MaxFiles: 1024,
+			Capabilities: []string{"CAP_CHOWN", "CAP_KILL", "CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_SYS_ADMIN"},
+			CgroupNS:     true, MinOOMScoreAdj: -10, MaxFiles: 1024,
 			Devices: func(path string) ([]specs.LinuxDevice, error) {
 				return []specs.LinuxDevice{{Path: path, Type: "c", Major: 10, Minor: 229}}, nil
 			},
