@@ -165,18 +165,17 @@ func (p *PodTopologySpread) Helps(pod *framework.Pod, event framework.Event) boo
 	if err != nil {
 		return true
 	}
-	selects := func(other *framework.Pod) bool { return constraints.anySelects(other) }
 	switch {
-	case event.Is(framework.SelfTolerates) && constraints.honorTaints():
-		return true
 	case event.Is(framework.SelfRelabelled):
-		return constraints.differ(event.OldPod, event.NewPod)
+		return true // it may belong to others now, or be of another generation
+	case event.Is(framework.SelfTolerates):
+		return constraints.honorTaints()
 	case event.Is(framework.PodRelabelled):
 		return event.NewPod.Namespace == pod.Namespace && constraints.differ(event.OldPod, event.NewPod)
 	case event.Is(framework.PodAdded):
-		return event.NewPod.Namespace == pod.Namespace && selects(event.NewPod)
+		return event.NewPod.Namespace == pod.Namespace && constraints.anySelects(event.NewPod)
 	case event.Is(framework.PodRemoved):
-		return event.OldPod.Namespace == pod.Namespace && selects(event.OldPod)
+		return event.OldPod.Namespace == pod.Namespace && constraints.anySelects(event.OldPod)
 	case event.Is(framework.NodeAdded | framework.NodeRemoved | framework.NodeRelabelled | framework.NodeTaints):
 		return constraints.nodeHelps(event)
 	}
