@@ -1,5 +1,5 @@
 // Package schedulertest puts the same questions to the scheduler of step 03 and
-// to upstream's plugins, about thousands of random clusters.
+// to upstream's plugins, about thousands of random clusters; and checks that no hint keeps a pod waiting.
 //
 // It is a module of its own because of upstream's replace lines; see the folder
 // above. Run it as upstream's components are built, so that they share a cache:
@@ -29,4 +29,10 @@
 //     take it for "no pods" throughout.
 //   - The order of reasons for several extended resources is that of a map
 //     upstream, and alphabetic with us: reasons are compared as sets.
+//
+// Hints are compared with what filters say before and after an event, and not
+// with upstream's, which leave these to the timeout of the queue: a node that
+// comes, or changes its labels, for a pod that just the anti-affinity of others
+// keeps away; the last pod of a group that goes, for one that may then be the
+// first; a node that comes to match affinity which an administrator has added.
 package schedulertest
