@@ -202,20 +202,22 @@ func (q *Queue) Decided(item *Item) {
 }
 
 // Reject gives back a pod for which there was no node, because of these plugins. It
-// waits for an event, unless that has come while the pod was decided about.
-func (q *Queue) Reject(item *Item, by []string, now time.Time) {
+// waits for an event, unless that has come while the pod was decided about. waits is
+// false if it has been taken out in the meantime.
+func (q *Queue) Reject(item *Item, by []string, now time.Time) (waits bool) {
 	begin := q.deciding[item.Pod.UID]
 	if !q.back(item, by, now) {
 		q.Decided(item)
-		return
+		return false
 	}
 	helped := slices.ContainsFunc(q.happened[begin:], func(e framework.Event) bool { return q.Helps(item, e) })
 	q.Decided(item)
 	if helped {
 		q.requeue(item, now)
-		return
+	} else {
+		q.put(item, unschedulable)
 	}
-	q.put(item, unschedulable)
+	return true
 }
 
 // Fail gives back a pod whose attempt went wrong, by which nothing is said of the

@@ -187,7 +187,11 @@ func TestAPodThatGoesWhileItIsDecidedAbout(t *testing.T) {
 		name string
 		back func(*Queue, *Item)
 	}{
-		{"rejected", func(q *Queue, i *Item) { q.Reject(i, []string{"nodes"}, at(1)) }},
+		{"rejected", func(q *Queue, i *Item) {
+			if q.Reject(i, []string{"nodes"}, at(1)) {
+				t.Error("a pod that is gone waits")
+			}
+		}},
 		{"failed", func(q *Queue, i *Item) { q.Fail(i, at(1)) }},
 		{"bound", func(q *Queue, i *Item) { q.Decided(i); q.Done(i) }},
 	} {

@@ -109,8 +109,9 @@ func (s *Shared) Happened(e framework.Event) {
 	s.do(func(q *Queue, now time.Time) { q.Happened(e, now) })
 }
 
-func (s *Shared) Reject(item *Item, by []string) {
-	s.do(func(q *Queue, now time.Time) { q.Reject(item, by, now) })
+func (s *Shared) Reject(item *Item, by []string) (waits bool) {
+	s.do(func(q *Queue, now time.Time) { waits = q.Reject(item, by, now) })
+	return waits
 }
 
 func (s *Shared) Fail(item *Item) {

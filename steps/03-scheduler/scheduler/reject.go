@@ -50,8 +50,8 @@ func (s *Scheduler) reject(ctx context.Context, item *queue.Item, profile *Profi
 		s.tell(ctx, item.Pod, profile, reason, d.Err, nominated)
 		if len(by) == 0 {
 			s.queue.Fail(item)
-		} else {
-			s.queue.Reject(item, by)
+		} else if !s.queue.Reject(item, by) {
+			s.cache.Denominate(item.Pod.UID) // it went before it was nominated
 		}
 	})
 }
