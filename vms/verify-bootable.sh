@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Holds labs/extra-bootable-image to what it says, on this computer: its tasks are
-# open before their solutions and done after them, its verification holds, and its
-# commands print what the guide says. Run it as root; the cluster's network is one of
+# Holds labs/extra-bootable-image to what it says, on this computer: its commands
+# print what the guide says, its tasks are open before their solutions and done after
+# them, and its verification holds. Run it as root; the cluster's network is one of
 # its own.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -19,8 +19,9 @@ die() {
   exit 1
 }
 
-rm -f bin/web.qcow2
+rm -f bin/web.qcow2 toolbox.qcow2
 "$lab" up 00 --no-build
+"$lab" read --file labs/$name/guide.md --record --check # first: its node has two images
 for task in boot-web run-debian; do
   open=$("$lab" tasks $name --once) && die "no task is open"
   grep -q "○ .*  $task" <<<"$open" || die "task $task is done before its solution: $open"
@@ -28,5 +29,3 @@ for task in boot-web run-debian; do
 done
 "$lab" tasks $name --once || die "a task is not done by its own solution"
 "$lab" verify $name
-rm -f toolbox.qcow2
-"$lab" read --file labs/$name/guide.md --record --check
