@@ -80,7 +80,7 @@ func New(id Identity, f Facts) *corev1.Node {
 // stays as it is.
 func Status(old corev1.NodeStatus, f Facts) corev1.NodeStatus {
 	s := *old.DeepCopy()
-	s.Capacity, s.Allocatable = f.Capacity, f.Allocatable
+	s.Capacity, s.Allocatable = withOthers(f.Capacity, old.Capacity), withOthers(f.Allocatable, old.Allocatable)
 	s.Addresses = addresses(f)
 	s.NodeInfo = f.Info
 	s.DaemonEndpoints.KubeletEndpoint.Port = f.Port
@@ -88,6 +88,18 @@ func Status(old corev1.NodeStatus, f Facts) corev1.NodeStatus {
 	s.RuntimeHandlers, s.Features = handlers(f.Handlers), features(f.Features)
 	s.Conditions = conditions(old.Conditions, f)
 	return s
+}
+
+// withOthers is what the kubelet has measured and, of what was there, the extended
+// resources: whoever looks after a device counts it (upstream: IsExtendedResourceName).
+func withOthers(measured, old corev1.ResourceList) corev1.ResourceList {
+	all := maps.Clone(measured)
+	for name, amount := range old {
+		if _, ok := all[name]; !ok && strings.Contains(string(name), "/") && !strings.Contains(string(name), corev1.ResourceDefaultNamespacePrefix) {
+			all[name] = amount
+		}
+	}
+	return all
 }
 
 func addresses(f Facts) []corev1.NodeAddress {

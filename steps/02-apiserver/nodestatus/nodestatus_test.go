@@ -8,6 +8,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
@@ -51,6 +52,16 @@ func TestNew(t *testing.T) {
 	want := []corev1.NodeAddress{{Type: "InternalIP", Address: "192.0.2.7"}, {Type: "InternalIP", Address: "2001:db8::7"}, {Type: "Hostname", Address: "node-1"}}
 	if !slices.Equal(n.Status.Addresses, want) {
 		t.Errorf("got addresses %v, want %v", n.Status.Addresses, want)
+	}
+}
+
+func TestOthersCountTheirDevices(t *testing.T) {
+	one, five := resource.MustParse("1"), resource.MustParse("5")
+	old := corev1.ResourceList{"example.com/dongle": five, "hugepages-2Mi": five, "cpu": five}
+	got := Status(corev1.NodeStatus{Capacity: old, Allocatable: old}, Facts{Capacity: corev1.ResourceList{"cpu": one}, Allocatable: corev1.ResourceList{"cpu": one}})
+	want := corev1.ResourceList{"example.com/dongle": five, "cpu": one}
+	if !equality.Semantic.DeepEqual(got.Capacity, want) || !equality.Semantic.DeepEqual(got.Allocatable, want) {
+		t.Errorf("capacity %v, allocatable %v; want both to be %v", got.Capacity, got.Allocatable, want)
 	}
 }
 
