@@ -1,5 +1,6 @@
 // Package schedulertest puts the same questions to the scheduler of step 03 and
-// to upstream's plugins, about thousands of random clusters; and checks that no hint keeps a pod waiting.
+// to upstream's plugins, about thousands of random clusters, and checks that no
+// hint keeps a pod waiting.
 //
 // It is a module of its own because of upstream's replace lines; see the folder
 // above. Run it as upstream's components are built, so that they share a cache:
