@@ -18,6 +18,9 @@ type search struct {
 	workers int
 }
 
+// atLeast is how many nodes a round takes when just a few more are wanted.
+const atLeast = 64
+
 // run writes what it finds to d. Goroutines share the work in rounds, and the
 // results of a round are read in order: what is found does not depend on who
 // was faster.
@@ -28,16 +31,11 @@ func (s search) run(d *Decision, snapshot *framework.Snapshot) {
 	}
 	node := func(i int) *framework.Node { return s.nodes[(s.start+i)%len(s.nodes)] }
 	d.Feasible = make([]*framework.Node, 0, s.wanted)
-	var answers []answer
+	answers := make([]answer, min(max(s.wanted, atLeast), len(s.nodes)))
 	for d.Looked < len(s.nodes) && len(d.Feasible) < s.wanted {
-		// At least as many as are missing, and not a handful at a time.
-		first, round := d.Looked, min(max(s.wanted-len(d.Feasible), 64), len(s.nodes)-d.Looked)
-		if answers == nil {
-			answers = make([]answer, round)
-		}
-		answers = answers[:min(round, cap(answers))]
-		round = len(answers)
-		each(round, s.workers, func(i int) {
+		first := d.Looked
+		answers := answers[:min(max(s.wanted-len(d.Feasible), atLeast), len(answers), len(s.nodes)-first)]
+		each(len(answers), s.workers, func(i int) {
 			plugin, status := d.Filters.Check(snapshot, d.Pod, node(first+i))
 			answers[i] = answer{plugin, status}
 		})
