@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	eventsv1 "k8s.io/api/events/v1"
@@ -37,11 +36,13 @@ func (r recorders) run(ctx context.Context) error {
 	}
 	<-ctx.Done()
 	r.Shutdown()
-	sent := make(chan struct{})
-	go func() { r.sink.sending.Wait(); close(sent) }()
-	select {
-	case <-sent:
-	case <-time.After(farewell):
+	late := time.After(farewell)
+	for range tellers { // who has all the room has come after everybody else
+		select {
+		case r.sink.room <- struct{}{}:
+		case <-late:
+			return nil
+		}
 	}
 	return nil
 }
@@ -54,13 +55,10 @@ const tellers = 4
 // patient is a sink into which only some events fit at a time.
 type patient struct {
 	events.EventSink
-	room    chan struct{}
-	sending sync.WaitGroup
+	room chan struct{}
 }
 
 func (p *patient) send(ctx context.Context, f func() (*eventsv1.Event, error)) (*eventsv1.Event, error) {
-	p.sending.Add(1)
-	defer p.sending.Done()
 	select {
 	case p.room <- struct{}{}:
 		defer func() { <-p.room }()
