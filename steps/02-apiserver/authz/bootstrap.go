@@ -40,7 +40,7 @@ var scheduler = []rbacv1.PolicyRule{
 	resources("apps", read, "replicasets", "statefulsets"),
 	resources("policy", read, "poddisruptionbudgets"),
 	resources("storage.k8s.io", read, "csinodes", "csidrivers", "csistoragecapacities", "storageclasses", "volumeattachments"),
-	resources("resource.k8s.io", read, "deviceclasses", "resourceclaims", "resourceslices"),
+	resources("resource.k8s.io", read, "deviceclasses", "devicetaintrules", "resourceclaims", "resourceslices"),
 	resources("coordination.k8s.io", []string{"create"}, "leases"),
 	named(resources("coordination.k8s.io", []string{"get", "list", "watch", "update"}, "leases"), "kube-scheduler"),
 	resources("authentication.k8s.io", []string{"create"}, "tokenreviews"),

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -93,14 +94,14 @@ func (c *Cluster) awaitSwapped(ctx context.Context, spec Spec, node Node, info s
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		pods, err := c.Pods(within, node)
+		pods, err := c.Pods(ctx, node)
 		if err == nil && slices.ContainsFunc(pods, func(p corev1.Pod) bool { return isStaticPod(p, wanted, node) && IsReady(p) }) {
 			return c.waitReady(ctx, spec, node, info)
 		}
 		select {
 		case <-tick.C:
 		case <-within.Done():
-			return fmt.Errorf("after %s the new %s is not ready (%v): see `lab pods`", readyTimeout, wanted.Name, err)
+			return errors.Join(fmt.Errorf("after %s the new %s is not ready: see `lab logs %s`", readyTimeout, wanted.Name, wanted.Name), err)
 		}
 	}
 }
