@@ -65,6 +65,8 @@ paper_node() {
 		  allocatable: {cpu: "$2", memory: 8Gi, pods: "10"}
 		  conditions: [{type: Ready, status: "True", reason: Paper, message: it is only an object}]
 	YAML
+	# Upstream's API server taints a new node, until its node controller has seen it.
+	kubectl patch node "$1" --type=merge -p '{"spec":{"taints":null}}'
 }
 
 # paper_pod NAME SPEC LABELS: a pod for such nodes; SPEC is more of its spec, in

@@ -84,7 +84,11 @@ func (f *Fleet) settle(ctx context.Context) error {
 func (f *Fleet) register(ctx context.Context, i int, have *corev1.Node) (err error) {
 	nodes, want := f.Client.CoreV1().Nodes(), f.Model.node(i, f.Clock.Now())
 	if have == nil {
-		_, err = nodes.Create(ctx, want, metav1.CreateOptions{})
+		// Upstream's API server taints a new node as not ready, for its node controller
+		// to take that back. Nobody has to wait here.
+		if have, err = nodes.Create(ctx, want, metav1.CreateOptions{}); err == nil && len(have.Spec.Taints) > 0 {
+			_, err = nodes.Patch(ctx, have.Name, types.MergePatchType, []byte(`{"spec":{"taints":null}}`), metav1.PatchOptions{})
+		}
 	} else {
 		if !maps.Equal(have.Labels, want.Labels) {
 			have.Labels = want.Labels
