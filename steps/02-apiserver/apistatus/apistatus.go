@@ -176,7 +176,7 @@ func (s *Sink) overwritten(r report) bool {
 	if known == nil || !shows(known, r.pod) {
 		return false
 	}
-	patch, err := patchFor(known, Merge(known.Status, r.status))
+	patch, err := patchFor(known, Merge(known.Status, r.status, podsource.IsStatic(r.pod)))
 	return err != nil || patch != nil || r.released && known.DeletionTimestamp != nil
 }
 
@@ -213,7 +213,7 @@ func (s *Sink) send(ctx context.Context, uid types.UID) error {
 }
 
 func (s *Sink) patch(ctx context.Context, client typedcorev1.PodInterface, live *corev1.Pod, r report) error {
-	patch, err := patchFor(live, Merge(live.Status, r.status))
+	patch, err := patchFor(live, Merge(live.Status, r.status, podsource.IsStatic(r.pod)))
 	if err != nil {
 		return err
 	}

@@ -17,12 +17,13 @@ import (
 //
 //   - Conditions that the kubelet does not own, and the statuses of resource
 //     claims, are those of live.
-//   - A phase that is final stays, with its reason.
+//   - A phase that is final stays, with its reason. A mirror's does not: a static
+//     pod is started again under the same name, after a reboot for one.
 //   - A phase does not become final while a container runs: whoever waits for the
 //     end of the pod may start another one on its volumes.
 //
 // Upstream: mergePodStatus.
-func Merge(live, ours corev1.PodStatus) corev1.PodStatus {
+func Merge(live, ours corev1.PodStatus, mirror bool) corev1.PodStatus {
 	s := *ours.DeepCopy()
 	s.Conditions = nil
 	for _, c := range live.Conditions {
@@ -40,7 +41,7 @@ func Merge(live, ours corev1.PodStatus) corev1.PodStatus {
 	s.NodeAllocatableResourceClaimStatuses = live.NodeAllocatableResourceClaimStatuses
 	s.NominatedNodeName = live.NominatedNodeName
 	s.Resize = live.Resize
-	if final(live.Phase) || final(ours.Phase) && running(ours) {
+	if final(live.Phase) && !mirror || final(ours.Phase) && running(ours) {
 		s.Phase, s.Reason, s.Message = live.Phase, live.Reason, live.Message
 	}
 	if final(s.Phase) {

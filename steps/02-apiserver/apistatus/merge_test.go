@@ -41,20 +41,22 @@ func TestMerge(t *testing.T) {
 		name       string
 		live, ours corev1.PodStatus
 		want       string
+		mirror     bool
 	}{
-		{"news", status("Pending"), status("Running", condition("Ready", "True")), "Running Ready=True"},
+		{"news", status("Pending"), status("Running", condition("Ready", "True")), "Running Ready=True", false},
 		{"a condition of another stays", status("Pending", condition("example.com/gate", "True"), condition("Ready", "False")),
-			status("Running", condition("Ready", "True")), "Running example.com/gate=True Ready=True"},
+			status("Running", condition("Ready", "True")), "Running example.com/gate=True Ready=True", false},
 		{"a condition of another is not ours to report", status("Pending"),
-			status("Running", condition("example.com/gate", "True"), condition("Ready", "True")), "Running Ready=True"},
-		{"the end stays", evicted, status("Running", condition("Ready", "False")), "Failed (Evicted) Ready=False"},
+			status("Running", condition("example.com/gate", "True"), condition("Ready", "True")), "Running Ready=True", false},
+		{"the end stays", evicted, status("Running", condition("Ready", "False")), "Failed (Evicted) Ready=False", false},
 		{"the end is not ready", evicted, status("Running", condition("Ready", "True"), condition("ContainersReady", "True")),
-			"Failed (Evicted) Ready=False ContainersReady=False"},
-		{"the end", status("Running", condition("Ready", "True")), evicted, "Failed (Evicted) Ready=False"},
-		{"no end while a container runs", status("Running", condition("Ready", "True")), evicting, "Running Ready=False"},
+			"Failed (Evicted) Ready=False ContainersReady=False", false},
+		{"the end", status("Running", condition("Ready", "True")), evicted, "Failed (Evicted) Ready=False", false},
+		{"no end while a container runs", status("Running", condition("Ready", "True")), evicting, "Running Ready=False", false},
+		{"a static pod is started again after its end", evicted, status("Running", condition("Ready", "True")), "Running Ready=True", true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := line(Merge(tt.live, tt.ours)); got != tt.want {
+			if got := line(Merge(tt.live, tt.ours, tt.mirror)); got != tt.want {
 				t.Errorf("got %s, want %s", got, tt.want)
 			}
 		})
@@ -63,7 +65,7 @@ func TestMerge(t *testing.T) {
 
 func TestMergeLeavesWhatOthersWrite(t *testing.T) {
 	live := corev1.PodStatus{NominatedNodeName: "node-2", ResourceClaimStatuses: []corev1.PodResourceClaimStatus{{Name: "gpu"}}}
-	got := Merge(live, corev1.PodStatus{Phase: corev1.PodRunning})
+	got := Merge(live, corev1.PodStatus{Phase: corev1.PodRunning}, false)
 	if got.NominatedNodeName != "node-2" || len(got.ResourceClaimStatuses) != 1 {
 		t.Errorf("got %+v", got)
 	}
