@@ -3,9 +3,9 @@
 // limits lifted.
 //
 // The API server is ours for both, and its share of the machine is the same. So
-// is that of the one client that looks on, a watch of all pods. A rate is counted
-// from the first pod that is bound to the last: how long a scheduler takes to
-// start is not in it.
+// is that of the one client that looks on. A rate is counted from the first thing
+// that a scheduler does to a pod to the last bind: how long it takes to start is
+// not in it.
 package schedbench
 
 import (
@@ -122,12 +122,16 @@ func (c Config) measure(ctx context.Context, dir, program string, w workload, no
 	if err != nil {
 		return s, fmt.Errorf("fill the cluster: %w", err)
 	}
+	touched, err := l.firstTouch(ctx)
+	if err != nil {
+		return s, err
+	}
 	scheduler, err := start(dir, program, server.Kubeconfig)
 	if err != nil {
 		return s, err
 	}
 	defer func() { err = errors.Join(err, scheduler.Stop()) }()
-	took, err := l.awaitBound(ctx, "backlog", pods)
+	took, err := l.awaitBound(ctx, "backlog", pods, touched)
 	if err != nil {
 		return s, errors.Join(err, said(dir, program))
 	}
@@ -138,7 +142,7 @@ func (c Config) measure(ctx context.Context, dir, program string, w workload, no
 	if s.memory, err = scheduler.Memory(); err != nil {
 		return s, err
 	}
-	s.perPod, s.cpu = milliseconds(took)/float64(pods-1), milliseconds(cpu)/float64(pods)
+	s.perPod, s.cpu = milliseconds(took)/float64(pods), milliseconds(cpu)/float64(pods)
 	if w.steady {
 		s.latency, err = l.steady(ctx)
 	}
