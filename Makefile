@@ -82,6 +82,9 @@ upstream: ## build upstream's components into bin/upstream: minutes (NAMES="kube
 conformance: lab ## the specs of upstream's end-to-end suite that a step passes (STEP=02); builds what it needs of upstream
 	@tools/upstream/conformance.sh $(or $(STEP),02)
 
+agree: ## our scheduler's decisions beside those of upstream's plugins, on random clusters (CASES=5000; minutes to build)
+	cd tools/upstream/schedulertest && GOWORK=off CGO_ENABLED=0 go test -count=1 -trimpath . -args -cases=$(or $(CASES),5000)
+
 bench-api: ## the API server beside upstream's, after `make upstream`
 	@tools/upstream/build.sh bin/upstream kube-apiserver etcd
 	go run ./tools/lab/cmd/bench -apiserver -o bench-api.json $(BENCH)
@@ -152,4 +155,4 @@ clean: ## remove what was built
 help:
 	@awk 'BEGIN {FS = ":.*## "} /^## / {print "\n" substr($$0, 4)} /^[a-z%-]+:.*## / {sub(/:.*/, "", $$1); sub(/%/, "NN", $$1); printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: help verify down read tasks status doctor list build tools test deps lint unit isolate docs steps critest upstream conformance bench bench-api bench-scheduler leaks vm-deps vm-image vm-verify vms vm-test vm-test-all vm-lima-test vm-vagrant-test vm-validate modules clean
+.PHONY: help verify down read tasks status doctor list build tools test deps lint unit isolate docs steps critest upstream conformance agree bench bench-api bench-scheduler leaks vm-deps vm-image vm-verify vms vm-test vm-test-all vm-lima-test vm-vagrant-test vm-validate modules clean
