@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strings"
 
 	"github.com/k8s-groundup/groundup/tools/lab/cluster"
 	"github.com/spf13/cobra"
@@ -23,6 +24,25 @@ func controlPlane() (*cluster.Cluster, error) {
 		return nil, errors.New("this cluster has no API server, so there is nothing for kubectl to talk to: until step 02 ask the kubelet with `lab pods`")
 	}
 	return c, nil
+}
+
+// firstNode returns the cluster and the node of its API server, for a command that
+// needs root for the reason that is given.
+func firstNode(why string) (*cluster.Cluster, cluster.Node, error) {
+	if err := asRoot(why); err != nil {
+		return nil, cluster.Node{}, err
+	}
+	c, err := controlPlane()
+	if err != nil {
+		return nil, cluster.Node{}, err
+	}
+	node, err := pick(c, "")
+	return c, node, err
+}
+
+// podName is what follows pod/ in what a learner has typed.
+func podName(arg string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(arg, "pods/"), "pod/")
 }
 
 func kubeconfigCommand() *cobra.Command {
@@ -70,14 +90,7 @@ func etcdctlCommand() *cobra.Command {
 		Example:            "  lab etcdctl get /registry --prefix --keys-only",
 		DisableFlagParsing: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := asRoot("entering a node"); err != nil {
-				return err
-			}
-			c, err := controlPlane()
-			if err != nil {
-				return err
-			}
-			node, err := pick(c, "")
+			_, node, err := firstNode("entering a node")
 			if err != nil {
 				return err
 			}

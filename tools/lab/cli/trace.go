@@ -25,10 +25,7 @@ func traceCommand() *cobra.Command {
 		Example: "  lab trace pod/web-node-1",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := asRoot("entering a node"); err != nil {
-				return err
-			}
-			c, err := controlPlane()
+			_, node, err := firstNode("entering a node")
 			if err != nil {
 				return err
 			}
@@ -36,11 +33,7 @@ func traceCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			node, err := pick(c, "")
-			if err != nil {
-				return err
-			}
-			name := strings.TrimPrefix(strings.TrimPrefix(args[0], "pods/"), "pod/")
+			name := podName(args[0])
 			versions, err := history(node, "/registry/pods/"+namespace+"/"+name)
 			if err != nil {
 				return err

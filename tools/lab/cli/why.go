@@ -25,18 +25,11 @@ again: the table is what the plugins said of each node when it was decided.`,
 		Example: "  lab why pod/web",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := asRoot("reading the administrator's key"); err != nil {
-				return err
-			}
-			c, err := controlPlane()
+			c, node, err := firstNode("reading the administrator's key")
 			if err != nil {
 				return err
 			}
-			node, err := pick(c, "")
-			if err != nil {
-				return err
-			}
-			name := strings.TrimPrefix(strings.TrimPrefix(args[0], "pods/"), "pod/")
+			name := podName(args[0])
 			ask := url.URL{Scheme: "https", Host: net.JoinHostPort(node.IP, "10259"), Path: "/debug/why", RawQuery: url.Values{"pod": {namespace + "/" + name}}.Encode()}
 			body, err := c.Get(cmd.Context(), ask.String())
 			if err != nil {
