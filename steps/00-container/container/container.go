@@ -31,9 +31,14 @@ import (
 // Init is what a container's process runs first. A program that uses this
 // package calls it, before anything else, if its first argument is "init".
 //
-// It lives for milliseconds, so it does not collect garbage.
+// It lives for milliseconds, so it does not collect garbage. It takes back what a
+// shim does without for itself alone: huge pages (package reaper).
 func Init() {
 	debug.SetGCPercent(-1)
+	if err := unix.Prctl(unix.PR_SET_THP_DISABLE, 0, 0, 0, 0); err != nil {
+		fmt.Fprintln(os.Stderr, "allow huge pages:", err)
+		os.Exit(1)
+	}
 	libcontainer.Init()
 }
 

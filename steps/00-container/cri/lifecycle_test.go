@@ -278,6 +278,17 @@ func TestRuntimeDefaultIsAFilter(t *testing.T) {
 	}
 }
 
+// A shim does without huge pages; what it starts must not (proc(5), THP_enabled).
+func TestContainerMayHaveHugePages(t *testing.T) {
+	s := runtimetest.Open(t, runtimetest.Config(t))
+	id := runtimetest.RunPod(t, s).Run("app", nil)
+	for _, process := range []string{"1", "self"} { // one by start, one by exec
+		if got := exec(t, s, id, "cat", "/proc/"+process+"/status"); !strings.Contains(got, "\nTHP_enabled:\t1\n") {
+			t.Errorf("process %s: got status\n%swant THP_enabled: 1", process, got)
+		}
+	}
+}
+
 // It learns nothing of the node's other cgroups, and can't change its own limits.
 func TestContainerSeesItsCgroupAsTheRoot(t *testing.T) {
 	s := runtimetest.Open(t, runtimetest.Config(t))

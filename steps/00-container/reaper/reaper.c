@@ -68,6 +68,11 @@ __attribute__((constructor(101))) static void reaper_main(int argc, char **argv)
 		return;
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
 		die("become a subreaper");
+	// Where the kernel gives huge pages to all, one would hold the few KB of a
+	// thread's stack. The shim and the pause process inherit this; what runs in
+	// containers does not (container.Init).
+	if (prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0) < 0)
+		die("do without huge pages");
 	switch (fork()) {
 	case -1:
 		die("fork");

@@ -98,9 +98,8 @@ func Start(ctx context.Context, binary, runPod string) (*Client, error) {
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.ExtraFiles = []*os.File{listener}
 	cmd.Dir = "/"
-	// Small before fast: a shim works for milliseconds and waits for days. Huge
-	// pages, where the kernel gives them to all, would be mostly empty.
-	cmd.Env = []string{"GOGC=50", "GOMAXPROCS=1", "GOMEMLIMIT=16MiB", "GODEBUG=disablethp=1", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
+	// Small before fast: a shim works for milliseconds and waits for days.
+	cmd.Env = []string{"GOGC=50", "GOMAXPROCS=1", "GOMEMLIMIT=16MiB", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start shim: %w", err)
