@@ -157,26 +157,34 @@ func TestStatesAndMessages(t *testing.T) {
 	pod("never", "    imagePullPolicy: Never\n")
 	n.write("manifests/never.yaml", strings.Replace(read(t, n.path("manifests/never.yaml")), "prog:v1", "prog:v2", 1))
 	pod("nocommand", "    command: [/no/such/file]\n")
+	// Where the first is too short for its container to start, the second is not.
 	pod("deadline", "    args: [sleep, 1h]\n  activeDeadlineSeconds: 1\n")
+	pod("patient", "    args: [sleep, 1h]\n  activeDeadlineSeconds: 40\n")
 	pod("root", "    args: [sleep, 1h]\n    securityContext: {runAsNonRoot: true}\n")
 	pod("large", "    resources: {requests: {cpu: '10000'}}\n")
 	n.start()
+	is := func(p *corev1.Pod, phase, state string) bool {
+		return p != nil && strings.HasPrefix(strings.TrimSpace(string(p.Status.Phase)+" "+p.Status.Reason+" "+p.Status.Message), phase) && strings.Contains(describe(p), state)
+	}
 	for _, c := range []struct{ pod, phase, state string }{
 		{"completed", "Succeeded", "Completed 0"},
 		{"failed", "Failed", "Error 3 no disk"},
 		{"logs", "Failed", "Error 4 last words"},
 		{"oom", "Failed", "OOMKilled 137"},
 		{"never", "Pending", "ErrImageNeverPull"},
-		{"deadline", "Failed DeadlineExceeded", "Completed 0"},
+		{"deadline", "Failed DeadlineExceeded", ""},
 		{"root", "Pending", "CreateContainerConfigError"},
 		{"large", "Failed OutOfcpu Pod was rejected: Node didn't have enough resource: cpu", ""},
 		{"nocommand", "", "no/such/file"},
 	} {
 		n.until(c.pod+" to be "+c.phase+" with "+c.state, func(pods map[string]*corev1.Pod) bool {
-			p := pods[c.pod]
-			return p != nil && strings.HasPrefix(strings.TrimSpace(string(p.Status.Phase)+" "+p.Status.Reason+" "+p.Status.Message), c.phase) && strings.Contains(describe(p), c.state)
+			return is(pods[c.pod], c.phase, c.state)
 		})
 	}
+	n.until("a container to be stopped at its pod's deadline", func(pods map[string]*corev1.Pod) bool {
+		const phase, state = "Failed DeadlineExceeded", "Completed 0"
+		return is(pods["deadline"], phase, state) || is(pods["patient"], phase, state)
+	})
 }
 
 func describe(p *corev1.Pod) string {
