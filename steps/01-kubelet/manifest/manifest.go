@@ -18,6 +18,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	kjson "sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
@@ -130,19 +131,26 @@ func (d document) decode(file string) ([]Decoded, error) {
 		Items      []json.RawMessage `json:"items"`
 	}
 	if err := json.Unmarshal(asJSON, &kind); err != nil {
-		return fail(d.line, "", "not an object of the API: "+err.Error())
+		if wrong := (*json.UnmarshalTypeError)(nil); errors.As(err, &wrong) && wrong.Field != "" {
+			return fail(at.line(wrong.Field), wrong.Field, got(wrong.Value, wrong.Type.String()))
+		}
+		return fail(d.line, "", "not an object of the API: it would begin with apiVersion and kind")
 	}
 	if kind.APIVersion != "v1" {
 		return fail(at.line("apiVersion"), "apiVersion", fmt.Sprintf("got %q, want \"v1\"", kind.APIVersion))
 	}
 	switch kind.Kind {
 	case "Pod":
-		return decodePod(file, asJSON, at)
+		return decodePod(file, asJSON, metav1.TypeMeta{}, at)
 	case "List", "PodList":
+		var implied metav1.TypeMeta
+		if kind.Kind == "PodList" { // as a kubelet's /pods has it: its items need not say what they are
+			implied = metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"}
+		}
 		var pods []Decoded
 		var errs []error
 		for i, item := range kind.Items {
-			found, err := decodePod(file, item, at.below(fmt.Sprintf("items[%d]", i)))
+			found, err := decodePod(file, item, implied, at.below(fmt.Sprintf("items[%d]", i)))
 			pods, errs = append(pods, found...), append(errs, err)
 		}
 		return pods, errors.Join(errs...)
@@ -150,14 +158,18 @@ func (d document) decode(file string) ([]Decoded, error) {
 	return fail(at.line("kind"), "kind", fmt.Sprintf("got %q, want \"Pod\", or a \"List\" of pods: a kubelet runs nothing else", kind.Kind))
 }
 
-func decodePod(file string, data []byte, at position) ([]Decoded, error) {
-	pod := &corev1.Pod{}
+// decodePod decodes one pod; implied is what it is when it does not say so.
+func decodePod(file string, data []byte, implied metav1.TypeMeta, at position) ([]Decoded, error) {
+	pod := &corev1.Pod{TypeMeta: implied}
 	strict, err := kjson.UnmarshalStrict(data, pod)
 	var errs []error
 	for _, e := range append(strict, err) {
 		if e != nil {
 			errs = append(errs, explain(file, e, at))
 		}
+	}
+	if len(errs) == 0 && pod.APIVersion != "v1" {
+		errs = append(errs, &Error{File: file, Line: at.line("apiVersion"), Path: "apiVersion", Message: fmt.Sprintf("got %q, want \"v1\"", pod.APIVersion)})
 	}
 	if len(errs) == 0 && pod.Kind != "Pod" {
 		errs = append(errs, &Error{File: file, Line: at.line("kind"), Path: "kind", Message: fmt.Sprintf("got %q, want \"Pod\"", pod.Kind)})
@@ -180,14 +192,19 @@ func explain(file string, err error, at position) error {
 	if m := strictError.FindStringSubmatch(err.Error()); m != nil {
 		e.Path, e.Message = m[2], m[1]+" field"
 	} else if m := typeError.FindStringSubmatch(err.Error()); m != nil {
-		article := "a"
-		if strings.ContainsAny(m[1][:1], "aeo") {
-			article = "an"
-		}
-		e.Path, e.Message = at.exact(m[2]), fmt.Sprintf("got %s %s, want %s", article, m[1], m[3])
+		e.Path, e.Message = at.exact(m[2]), got(m[1], m[3])
 	}
 	e.Line = at.line(e.Path)
 	return e
+}
+
+// got says that a value is of another type than the field.
+func got(value, want string) string {
+	article := "a"
+	if strings.ContainsAny(value[:1], "aeo") {
+		article = "an"
+	}
+	return fmt.Sprintf("got %s %s, want %s", article, value, want)
 }
 
 // lineOf takes the line out of a YAML error, which begins with it.

@@ -25,6 +25,7 @@ func TestDecodeFindsEveryPod(t *testing.T) {
 		{"windows line ends", strings.ReplaceAll(good+"---\n"+good, "\n", "\r\n"), 2},
 		{"JSON", `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"web"},"spec":{"containers":[{"name":"web","image":"web:v1"}]}}`, 1},
 		{"a list", "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: []}}\n- {apiVersion: v1, kind: Pod, metadata: {name: b}, spec: {containers: []}}\n", 2},
+		{"what a kubelet tells at /pods", `{"apiVersion":"v1","kind":"PodList","metadata":{},"items":[{"metadata":{"name":"web"},"spec":{"containers":[]}}]}`, 1},
 		{"an anchor", "apiVersion: v1\nkind: Pod\nmetadata: &m {name: web}\nspec: {containers: [{name: web, image: x}], nodeSelector: *m}\n", 1},
 		{"a merge that is overridden", "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec:\n  containers:\n  - &c {name: a, image: x}\n  - {<<: *c, name: b}\n", 1},
 		{"nothing", "", 0},
@@ -50,7 +51,10 @@ func TestDecodeNamesFileLineAndField(t *testing.T) {
 		{"tabs", "apiVersion: v1\n\tkind: Pod\n", "web.yaml:2: found a tab character that violates indentation"},
 		{"another kind", strings.Replace(good, "kind: Pod", "kind: Deployment", 1), `web.yaml:2: kind: got "Deployment", want "Pod", or a "List" of pods: a kubelet runs nothing else`},
 		{"another version", strings.Replace(good, "apiVersion: v1", "apiVersion: v2", 1), `web.yaml:1: apiVersion: got "v2", want "v1"`},
-		{"no object", "just text\n", "web.yaml:1: not an object of the API: "},
+		{"no object", "just text\n", "web.yaml:1: not an object of the API: it would begin with apiVersion and kind"},
+		{"bytes that are no text", "\xff\xfe bad", "web.yaml:1: not an object of the API"},
+		{"a kind that is no word", strings.Replace(good, "kind: Pod", "kind: [Pod]", 1), "web.yaml:2: kind: got an array, want string"},
+		{"a list of another version", "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v2\n  kind: Pod\n", `web.yaml:4: apiVersion: got "v2", want "v1"`},
 		{"a list of another kind", "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Service\n", `web.yaml:5: kind: got "Service", want "Pod"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {

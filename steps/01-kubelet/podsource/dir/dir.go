@@ -14,12 +14,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -36,7 +38,8 @@ type Source struct {
 	Rescan   time.Duration // between two readings without an event; 0 means 20 s
 	Log      *slog.Logger
 
-	files map[string]file // by name: what is believed of them
+	files  map[string]file   // by name: what is believed of them
+	owners map[string]string // by namespace/name of a pod: the name of the file that it is taken from
 }
 
 var _ podsource.Source = (*Source)(nil)
@@ -127,7 +130,7 @@ func (s *Source) read() (changed bool) {
 // readFile reads one manifest. When that fails it keeps what old said.
 func (s *Source) readFile(name string, old file) file {
 	path := filepath.Join(s.Dir, name)
-	data, err := os.ReadFile(path)
+	data, err := readRegular(path)
 	if err == nil && string(data) == old.content {
 		return old
 	}
@@ -144,6 +147,30 @@ func (s *Source) readFile(name string, old file) file {
 		}
 	}
 	return file{pods: old.pods, content: string(data), problem: err.Error()}
+}
+
+// maxSize is upstream's bound on a manifest; a pod is a few kilobytes.
+const maxSize = 10 << 20
+
+// readRegular reads a file without waiting for anybody: a named pipe, say, has
+// content only when somebody writes it, and all other manifests would wait along.
+func readRegular(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file: move it out of the directory of manifests", path)
+	}
+	if info.Size() > maxSize {
+		return nil, fmt.Errorf("%s has %d bytes, more than the %d of a manifest: move it out of the directory", path, info.Size(), maxSize)
+	}
+	return io.ReadAll(io.LimitReader(f, maxSize))
 }
 
 func (s *Source) parse(path string, data []byte) ([]*corev1.Pod, error) {
@@ -167,22 +194,34 @@ func (s *Source) parse(path string, data []byte) ([]*corev1.Pod, error) {
 	return pods, errors.Join(errs...)
 }
 
-// pods returns all pods, sorted by file. Of two with the same name only the
-// first is taken.
+// pods returns all pods, sorted by file. Of two with the same name only one is
+// taken: the one that is taken already, so that a copy of a manifest does not
+// stop the pod that it was copied from, or else the first.
 func (s *Source) pods() []*corev1.Pod {
-	all, owner := []*corev1.Pod{}, map[string]string{}
+	all, owners := []*corev1.Pod{}, map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(s.files)) {
 		for _, pod := range s.files[name].pods {
 			key := pod.Namespace + "/" + pod.Name
-			if first, taken := owner[key]; taken {
-				s.Log.Error("manifest", "file", filepath.Join(s.Dir, name), "err", "pod "+key+" is in "+first+" already", "pod", key)
+			if before, ok := s.owners[key]; ok && owners[key] == "" && s.files[before].describes(key) {
+				owners[key] = before
+			}
+			if owner := owners[key]; owner != "" && (owner != name || slices.ContainsFunc(all, named(key))) {
+				s.Log.Error("manifest", "file", filepath.Join(s.Dir, name), "err", "pod "+key+" is in "+filepath.Join(s.Dir, owner)+" already", "pod", key)
 				continue
 			}
-			owner[key] = filepath.Join(s.Dir, name)
+			owners[key] = name
 			all = append(all, pod.DeepCopy())
 		}
 	}
+	s.owners = owners
 	return all
+}
+
+// describes says whether a pod of this name is in the file.
+func (f file) describes(key string) bool { return slices.ContainsFunc(f.pods, named(key)) }
+
+func named(key string) func(*corev1.Pod) bool {
+	return func(p *corev1.Pod) bool { return p.Namespace+"/"+p.Name == key }
 }
 
 // hidden: editors keep their half-written files under such names.

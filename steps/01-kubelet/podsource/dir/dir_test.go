@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -207,5 +208,35 @@ func TestSecondFileWithTheSameNameIsRefused(t *testing.T) {
 	w := start(t, dir)
 	w.until("one pod and a complaint", func(pods []*corev1.Pod, log string) bool {
 		return images(pods) == "web:v1" && strings.Contains(log, "b.yaml") && strings.Contains(log, "is in")
+	})
+}
+
+func TestCopyOfAManifestDoesNotStopItsPod(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "web.yaml", web)
+	w := start(t, dir)
+	w.until("the pod", func(pods []*corev1.Pod, _ string) bool { return images(pods) == "web:v1" })
+	write(t, dir, "a.yaml", strings.Replace(web, "web:v1", "web:v2", 1))
+	w.until("a complaint about the copy", func(pods []*corev1.Pod, log string) bool {
+		if images(pods) != "web:v1" {
+			t.Fatalf("got %s: the copy stopped the pod", images(pods))
+		}
+		return strings.Contains(log, "a.yaml") && strings.Contains(log, "web.yaml already")
+	})
+	if err := os.Remove(filepath.Join(dir, "web.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	w.until("the copy to take its place", func(pods []*corev1.Pod, _ string) bool { return images(pods) == "web:v2" })
+}
+
+func TestNamedPipeHoldsNothingUp(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mkfifo(filepath.Join(dir, "pipe.yaml"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	write(t, dir, "web.yaml", web)
+	w := start(t, dir)
+	w.until("the pod, and a word about the pipe", func(pods []*corev1.Pod, log string) bool {
+		return len(pods) == 1 && strings.Contains(log, "pipe.yaml is not a regular file")
 	})
 }
