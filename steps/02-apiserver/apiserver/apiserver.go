@@ -33,6 +33,7 @@ import (
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/admission"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/bootstrap"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/emptying"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/gather"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/openapi"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/rows"
@@ -164,7 +165,7 @@ func (api API) serve(ctx context.Context, args []string, stderr io.Writer) error
 	group.Go(func() error { return data.failed(ctx) })
 	group.Go(func() error {
 		defer stopBackground()
-		return listen(ctx, listener, s, safe.tls, log)
+		return listen(ctx, gather.NewListener(listener), s, safe.tls, log)
 	})
 	return group.Wait()
 }
