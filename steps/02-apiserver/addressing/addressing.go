@@ -16,6 +16,7 @@ package addressing
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"math/rand/v2"
@@ -195,7 +196,7 @@ func (g *giving) address(s, old *corev1.Service) field.ErrorList {
 
 func (g *giving) claim(address netip.Addr) error {
 	if !g.Addresses.Contains(address) {
-		return fmt.Errorf("the provided IP (%v) is not in the valid range. The range of valid IPs is %s", address, g.Addresses.Masked())
+		return errors.New("the provided network does not match the current range") // so upstream
 	}
 	ok, err := g.take(address)
 	if err == nil && !ok {

@@ -75,7 +75,7 @@ func TestAddresses(t *testing.T) {
 		{"what was asked for", "10.96.0.0/12", nil, address("10.96.0.10"), "10.96.0.10", 1, nil, ""},
 		{"another's", "10.96.0.0/12", []*corev1.Service{service("b", address("10.96.0.10"))}, address("10.96.0.10"), "10.96.0.10", 1, nil,
 			`spec.clusterIPs: Invalid value: ["10.96.0.10"]: failed to allocate IP 10.96.0.10: provided IP is already allocated`},
-		{"outside", "10.96.0.0/12", nil, address("10.0.0.1"), "10.0.0.1", 1, nil, "is not in the valid range. The range of valid IPs is 10.96.0.0/12"},
+		{"outside", "10.96.0.0/12", nil, address("10.0.0.1"), "10.0.0.1", 1, nil, "the provided network does not match the current range"},
 		{"a small range", "10.0.0.0/30", []*corev1.Service{service("b", address("10.0.0.1"))}, corev1.ServiceSpec{}, "10.0.0.2", 1, nil, ""},
 		{"a full one", "10.0.0.0/30", []*corev1.Service{service("b", address("10.0.0.1")), service("c", address("10.0.0.2"))}, corev1.ServiceSpec{}, "", 1, nil, "range is full"},
 		{"of version 6", "fd00::/112", nil, corev1.ServiceSpec{}, "fd00::101", 1, nil, ""},

@@ -6,6 +6,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/cache"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/ending"
@@ -81,5 +82,6 @@ func (r *Registry) preconditions(obj resource.Object, p *metav1.Preconditions) e
 	default:
 		return nil
 	}
-	return apierrors.NewConflict(r.Row.GroupResource(), obj.GetName(), err)
+	// Upstream names the kind here, and the resource everywhere else.
+	return apierrors.NewConflict(schema.GroupResource{Group: r.Row.Group, Resource: r.Row.Kind}, obj.GetName(), err)
 }

@@ -35,9 +35,6 @@ func (r *Registry) List(ctx context.Context, namespace string, o *internalversio
 	if err != nil {
 		return nil, err
 	}
-	if o.Continue != "" && o.ResourceVersion != "" && o.ResourceVersion != "0" {
-		return nil, apierrors.NewBadRequest("specifying resource version is not allowed when using continue")
-	}
 	if o.Continue != "" {
 		return r.listOn(ctx, s, o)
 	}
@@ -103,7 +100,10 @@ func (r *Registry) more(page *Page, s *selection, remaining int64) {
 func (r *Registry) listOn(ctx context.Context, s *selection, o *internalversion.ListOptions) (*Page, error) {
 	t, err := parseToken(o.Continue)
 	if err != nil {
-		return nil, apierrors.NewBadRequest(err.Error())
+		return nil, apierrors.NewBadRequest("invalid continue token: " + err.Error())
+	}
+	if o.ResourceVersion != "" && o.ResourceVersion != "0" {
+		return nil, apierrors.NewBadRequest("specifying resource version is not allowed when using continue")
 	}
 	page, err := r.listStored(ctx, s, storage.ListOptions{Revision: max(t.Revision, 0), Start: s.prefix + t.Start, Limit: o.Limit})
 	if apierrors.IsResourceExpired(err) {
@@ -219,10 +219,17 @@ func (r *Registry) selection(namespace string, o *internalversion.ListOptions) (
 	known := r.fieldsOf(r.Row.New())
 	for _, q := range s.fields.Requirements() {
 		if _, ok := known[q.Field]; !ok {
-			return nil, apierrors.NewBadRequest("field label not supported: " + q.Field)
+			return nil, r.notSelectable(q.Field)
 		}
 	}
 	return s, nil
+}
+
+func (r *Registry) notSelectable(label string) error {
+	if r.Row.Fields != nil {
+		return apierrors.NewBadRequest("field label not supported: " + label)
+	}
+	return apierrors.NewBadRequest(fmt.Sprintf(`%q is not a known field selector: only "metadata.name", "metadata.namespace"`, label))
 }
 
 func (s *selection) all() bool { return s.labels == nil && s.fields == nil }

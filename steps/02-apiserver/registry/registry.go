@@ -23,6 +23,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/cache"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
@@ -180,11 +181,11 @@ func parseVersion(v string) (int64, error) {
 	if v == "" {
 		return 0, nil
 	}
-	n, err := strconv.ParseInt(v, 10, 64)
-	if err != nil || n < 0 {
-		return 0, apierrors.NewBadRequest(fmt.Sprintf("invalid resource version %q: must be a positive integer", v))
+	n, err := strconv.ParseUint(v, 10, 63)
+	if err != nil {
+		return 0, apierrors.NewBadRequest("invalid resource version: " + field.Invalid(field.NewPath("resourceVersion"), v, err.Error()).Error())
 	}
-	return n, nil
+	return int64(n), nil
 }
 
 // fieldsOf is what a field selector can ask for.

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/cache"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
@@ -214,10 +216,20 @@ func (r *Registry) prepareChanged(ctx context.Context, obj, old resource.Object,
 		errs = append(errs, strategy.ValidateUpdate(obj, old)...)
 	}
 	if len(errs) > 0 {
-		return apierrors.NewInvalid(r.Row.GroupVersionKind.GroupKind(), obj.GetName(), errs)
+		return apierrors.NewInvalid(r.Row.GroupVersionKind.GroupKind(), obj.GetName(), distinct(errs))
 	}
 	r.warn(ctx, strategy.Warnings, obj, old)
 	return nil
+}
+
+// distinct tells everything once: several who validate have looked at the metadata.
+func distinct(errs field.ErrorList) (out field.ErrorList) {
+	for _, e := range errs {
+		if !slices.ContainsFunc(out, func(told *field.Error) bool { return told.Field == e.Field && told.Error() == e.Error() }) {
+			out = append(out, e)
+		}
+	}
+	return out
 }
 
 // keep takes from the old object what no client can change.

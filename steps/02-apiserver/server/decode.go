@@ -85,12 +85,16 @@ func (c *codec) decode(ctx context.Context, info runtime.SerializerInfo, data []
 	if err != nil {
 		return notDecoded(err, actual, kind, data)
 	}
+	other := fmt.Errorf("converting (%s.%s) to (%s.%s): unknown conversion", actual.Version, actual.Kind, kind.Version, kind.Kind)
+	if actual.Kind != kind.Kind {
+		return notDecoded(other, actual, kind, data)
+	}
 	if actual.GroupVersion() != kind.GroupVersion() {
 		return apierrors.NewBadRequest(fmt.Sprintf("the API version in the data (%s) does not match the expected API version (%s)",
 			actual.GroupVersion(), kind.GroupVersion()))
 	}
-	if actual.Kind != kind.Kind || obj != into {
-		return notDecoded(fmt.Errorf("converting (%s.%s) to (%s.%s): unknown conversion", actual.Version, actual.Kind, kind.Version, kind.Kind), actual, kind, data)
+	if obj != into {
+		return notDecoded(other, actual, kind, data)
 	}
 	return nil
 }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -16,7 +15,6 @@ import (
 	"golang.org/x/net/websocket"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
-	"sigs.k8s.io/yaml"
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/server/servertest"
 )
@@ -43,52 +41,6 @@ func send(t testing.TB, conf *rest.Config, method, path, headers string, body io
 		t.Fatal(err)
 	}
 	return resp, data
-}
-
-// A badRequest is one that must be refused, and how.
-type badRequest struct {
-	Name    string `json:"name"`
-	Method  string `json:"method"`
-	Path    string `json:"path"`
-	Headers string `json:"headers"`
-	Body    string `json:"body"`
-	Repeat  int    `json:"repeat"` // of the body
-	Code    int    `json:"code"`
-	Reason  string `json:"reason"`
-	Message string `json:"message"` // a part of it
-}
-
-func TestBadRequestsAreRefusedAsUpstreamDoes(t *testing.T) {
-	data, err := os.ReadFile("testdata/bad.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var corpus []badRequest
-	if err := yaml.UnmarshalStrict(data, &corpus); err != nil {
-		t.Fatal(err)
-	}
-	_, conf := servertest.Start(t, servertest.Config())
-	for _, c := range []string{`{"metadata":{"name":"there"},"data":{"a":"b"}}`} {
-		if resp, data := send(t, conf, "POST", "/api/v1/namespaces/default/configmaps", "", strings.NewReader(c)); resp.StatusCode != http.StatusCreated {
-			t.Fatalf("%d %s", resp.StatusCode, data)
-		}
-	}
-	for _, c := range corpus {
-		t.Run(c.Name, func(t *testing.T) {
-			body := c.Body
-			if c.Repeat > 0 {
-				body = strings.Repeat(body, c.Repeat)
-			}
-			resp, data := send(t, conf, c.Method, c.Path, c.Headers, strings.NewReader(body))
-			var status metav1.Status
-			if err := json.Unmarshal(data, &status); err != nil && c.Reason != "" {
-				t.Fatalf("got %d and no Status: %s", resp.StatusCode, data)
-			}
-			if resp.StatusCode != c.Code || string(status.Reason) != c.Reason || !strings.Contains(status.Message, c.Message) {
-				t.Errorf("got %d %s %q, want %d %s %q", resp.StatusCode, status.Reason, status.Message, c.Code, c.Reason, c.Message)
-			}
-		})
-	}
 }
 
 func TestForms(t *testing.T) {

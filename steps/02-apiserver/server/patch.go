@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
+	"slices"
 
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -19,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/mergepatch"
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apiserver/pkg/warning"
 	kjson "sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
 
@@ -90,39 +92,45 @@ func (p *patcher) change(how types.PatchType) (registry.Change, error) {
 	case types.ApplyYAMLPatchType:
 		return p.apply()
 	case types.StrategicMergePatchType:
-		patch, err := p.fields()
+		patch, twice, err := p.fields()
 		if err != nil {
 			return nil, apierrors.NewBadRequest(err.Error())
 		}
-		return p.owned(func(old resource.Object) (resource.Object, error) { return p.strategic(old, patch) }), nil
+		return p.owned(func(old resource.Object) (resource.Object, error) { return p.strategic(old, patch, twice) }), nil
 	case types.JSONPatchType:
 		patch, err := jsonpatch.DecodePatch(p.data)
 		if err != nil {
-			return nil, apierrors.NewBadRequest(err.Error())
+			return nil, apierrors.NewBadRequest("error decoding patch: " + err.Error())
 		}
 		if len(patch) > maxJSONPatchOperations {
 			return nil, apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("The allowed maximum operations in a JSON patch is %d, got %d", maxJSONPatchOperations, len(patch)))
 		}
-		return p.owned(func(old resource.Object) (resource.Object, error) { return p.onJSON(old, patch.Apply) }), nil
+		return p.owned(func(old resource.Object) (resource.Object, error) { return p.onJSON(old, nil, patch.Apply) }), nil
 	}
-	if _, err := p.fields(); err != nil {
+	_, twice, err := p.fields()
+	if errors.Is(err, errNoJSON) {
+		return nil, apierrors.NewBadRequest(err.Error())
+	}
+	if err != nil {
 		return nil, apierrors.NewBadRequest("error decoding patch: " + err.Error())
 	}
 	merge := func(doc []byte) ([]byte, error) { return jsonpatch.MergePatch(doc, p.data) }
-	return p.owned(func(old resource.Object) (resource.Object, error) { return p.onJSON(old, merge) }), nil
+	return p.owned(func(old resource.Object) (resource.Object, error) { return p.onJSON(old, twice, merge) }), nil
 }
 
-// fields reads a patch that is a JSON object.
-func (p *patcher) fields() (map[string]any, error) {
-	patch := map[string]any{}
-	if !strict(p.options.FieldValidation) {
-		return patch, kjson.UnmarshalCaseSensitivePreserveInts(p.data, &patch)
+var errNoJSON = errors.New("invalid JSON patch")
+
+// fields reads a patch that is a JSON object, and finds the fields that it has twice.
+func (p *patcher) fields() (patch map[string]any, twice []error, err error) {
+	if !json.Valid(p.data) {
+		return nil, nil, errNoJSON
 	}
-	twice, err := kjson.UnmarshalStrict(p.data, &patch)
-	if err == nil && len(twice) > 0 {
-		err = tolerate(p.request.Context(), runtime.NewStrictDecodingError(twice), p.options.FieldValidation)
+	if strict(p.options.FieldValidation) {
+		twice, err = kjson.UnmarshalStrict(p.data, &patch)
+	} else {
+		err = kjson.UnmarshalCaseSensitivePreserveInts(p.data, &patch)
 	}
-	return patch, err
+	return patch, twice, err
 }
 
 // owned records who has changed what.
@@ -133,9 +141,6 @@ func (p *patcher) owned(change registry.Change) registry.Change {
 		if err != nil {
 			return nil, err
 		}
-		if err := inNamespace(next, p.request.namespace); err != nil {
-			return nil, err
-		}
 		if err := p.request.checkName(next); err != nil {
 			return nil, err
 		}
@@ -144,8 +149,9 @@ func (p *patcher) owned(change registry.Change) registry.Change {
 	}
 }
 
-// onJSON applies a patch to the object's JSON: RFC 6902 or RFC 7386.
-func (p *patcher) onJSON(old resource.Object, apply func([]byte) ([]byte, error)) (resource.Object, error) {
+// onJSON applies a patch to the object's JSON: RFC 6902 or RFC 7386. twice is what was
+// wrong with the patch itself.
+func (p *patcher) onJSON(old resource.Object, twice []error, apply func([]byte) ([]byte, error)) (resource.Object, error) {
 	kind := p.request.endpoint.GroupVersionKind
 	before := old.DeepCopyObject()
 	before.GetObjectKind().SetGroupVersionKind(kind)
@@ -156,28 +162,42 @@ func (p *patcher) onJSON(old resource.Object, apply func([]byte) ([]byte, error)
 	if doc, err = apply(doc); err != nil {
 		return nil, unprocessable(err)
 	}
-	return p.decode(doc)
+	info, _ := runtime.SerializerInfoForMediaType(p.server.codec.infos, runtime.ContentTypeJSON)
+	s := info.Serializer
+	if strict(p.options.FieldValidation) {
+		s = info.StrictSerializer
+	}
+	next := p.request.endpoint.New()
+	obj, actual, err := s.Decode(doc, &kind, next)
+	if (err == nil || runtime.IsStrictDecodingError(err)) && (obj != next || *actual != kind) {
+		err = fmt.Errorf("the patch makes a %s of a %s", actual, kind)
+	}
+	return next, p.judge(string(doc), twice, err)
 }
 
-// decode reads the object that a patch has made.
-func (p *patcher) decode(doc []byte) (resource.Object, error) {
-	e := p.request.endpoint
-	info, _ := runtime.SerializerInfoForMediaType(p.server.codec.infos, runtime.ContentTypeJSON)
-	next := e.New()
-	err := p.server.codec.decode(p.request.Context(), info, doc, e.GroupVersionKind, next, p.options.FieldValidation)
-	if err != nil {
-		return nil, apierrors.NewInvalid(schema.GroupKind{}, "", field.ErrorList{field.Invalid(field.NewPath("patch"), string(doc), err.Error())})
+// judge says what is to be said about the object that a patch has made: value is what the
+// client is shown of it.
+func (p *patcher) judge(value string, twice []error, err error) error {
+	if found, ok := runtime.AsStrictDecodingError(err); ok {
+		twice, err = append(slices.Clone(twice), found.Errors()...), nil
 	}
-	return next, nil
+	if err == nil && len(twice) > 0 {
+		err = tolerate(p.request.Context(), runtime.NewStrictDecodingError(twice), p.options.FieldValidation)
+	}
+	if err == nil {
+		return nil
+	}
+	return apierrors.NewInvalid(schema.GroupKind{}, "", field.ErrorList{field.Invalid(field.NewPath("patch"), value, err.Error())})
 }
 
 // strategic applies a patch that merges lists by the keys which the Go types tell.
-func (p *patcher) strategic(old resource.Object, patch map[string]any) (resource.Object, error) {
+func (p *patcher) strategic(old resource.Object, patch map[string]any, twice []error) (resource.Object, error) {
 	doc, err := runtime.DefaultUnstructuredConverter.ToUnstructured(old)
 	if err != nil {
 		return nil, err
 	}
 	doc, err = strategicpatch.StrategicMergeMapPatch(doc, runtime.DeepCopyJSON(patch), old)
+	value := fmt.Sprintf("%+v", patch)
 	switch {
 	case mergepatch.IsPreconditionFailed(err):
 		return nil, apierrors.NewConflict(p.request.endpoint.GroupResource(), old.GetName(), err)
@@ -186,13 +206,12 @@ func (p *patcher) strategic(old resource.Object, patch map[string]any) (resource
 		errors.Is(err, mergepatch.ErrUnsupportedStrategicMergePatchFormat):
 		return nil, apierrors.NewBadRequest(err.Error())
 	case err != nil:
-		return nil, unprocessable(err)
+		return nil, p.judge(value, nil, err)
 	}
-	data, err := json.Marshal(doc)
-	if err != nil {
-		return nil, unprocessable(err)
-	}
-	return p.decode(data)
+	next := p.request.endpoint.New()
+	err = runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(doc, next, strict(p.options.FieldValidation))
+	next.GetObjectKind().SetGroupVersionKind(p.request.endpoint.GroupVersionKind) // whatever the patch says
+	return next, p.judge(value, twice, err)
 }
 
 func unprocessable(err error) error {
@@ -201,34 +220,25 @@ func unprocessable(err error) error {
 
 // apply is server-side apply: the patch is the whole of what its manager wants.
 func (p *patcher) apply() (registry.Change, error) {
-	wanted := &unstructured.Unstructured{}
-	if err := yaml.Unmarshal(p.data, &wanted.Object); err != nil {
-		return nil, apierrors.NewBadRequest(fmt.Sprintf("error decoding YAML: %v", err))
+	data, err := yaml.YAMLToJSON(p.data)
+	if err != nil {
+		return nil, apierrors.NewBadRequest("error encoding patch: " + err.Error())
+	}
+	wanted := &unstructured.Unstructured{Object: map[string]any{}}
+	if err := kjson.UnmarshalCaseSensitivePreserveInts(data, &wanted.Object); err != nil {
+		return nil, apierrors.NewBadRequest("error decoding patch: " + err.Error())
 	}
 	if strict(p.options.FieldValidation) {
-		if err := yaml.UnmarshalStrict(p.data, &map[string]any{}); err != nil {
-			err = tolerate(p.request.Context(), runtime.NewStrictDecodingError([]error{err}), p.options.FieldValidation)
-			if err != nil {
-				return nil, apierrors.NewBadRequest("error strict decoding patch: " + err.Error())
-			}
+		if err := yaml.UnmarshalStrict(p.data, &map[string]any{}); err != nil && p.options.FieldValidation == metav1.FieldValidationStrict {
+			return nil, apierrors.NewBadRequest("error strict decoding patch: " + err.Error())
+		} else if err != nil {
+			warning.AddWarning(p.request.Context(), "", err.Error())
 		}
 	}
 	q := p.request
-	if wanted.Object == nil {
-		return nil, apierrors.NewBadRequest("error decoding YAML: the patch is empty")
-	}
-	if name := wanted.GetName(); name == "" {
-		wanted.SetName(q.info.Name)
-	} else if name != q.info.Name {
-		return nil, apierrors.NewBadRequest(fmt.Sprintf("the name of the object (%s) does not match the name on the URL (%s)", name, q.info.Name))
-	}
 	force := p.options.Force != nil && *p.options.Force
 	return func(old resource.Object) (resource.Object, error) {
 		live := q.endpoint.live(old)
-		if old == nil {
-			live.(resource.Object).SetNamespace(q.namespace)
-			live.(resource.Object).SetName(q.info.Name)
-		}
 		next, err := p.manager.Apply(live, wanted.DeepCopy(), p.options.FieldManager, force)
 		if err != nil {
 			return nil, err
@@ -237,10 +247,7 @@ func (p *patcher) apply() (registry.Change, error) {
 			return live.(resource.Object), nil
 		}
 		applied := next.(resource.Object)
-		if err := inNamespace(applied, q.namespace); err != nil {
-			return nil, err
-		}
-		return applied, nil
+		return applied, q.checkName(applied)
 	}, nil
 }
 

@@ -65,7 +65,7 @@ func (q *request) listOptions() (*internalversion.ListOptions, error) {
 	} else if asked, ok := o.FieldSelector.RequiresExactMatch("metadata.name"); !ok {
 		o.FieldSelector = fields.AndSelectors(o.FieldSelector, name)
 	} else if asked != q.info.Name {
-		return nil, apierrors.NewBadRequest("field selector metadata.name doesn't match requested name")
+		return nil, apierrors.NewBadRequest("fieldSelector metadata.name doesn't match requested name")
 	}
 	return o, nil
 }

@@ -29,32 +29,47 @@ var (
 // resource answers a request that is about a resource.
 func (s *Server) resource(w http.ResponseWriter, r *http.Request, info *apirequest.RequestInfo) {
 	e := s.endpoints[schema.GroupVersionResource{Group: info.APIGroup, Version: info.APIVersion, Resource: info.Resource}]
-	if e == nil {
+	if e == nil && !s.serves(info.APIGroup) {
 		http.NotFound(w, r)
 		return
 	}
 	q := &request{Request: r, info: info, endpoint: e}
+	if err := s.answer(w, q); err != nil {
+		WriteError(w, r, err)
+	}
+}
+
+// serves says whether there is a resource of this group.
+func (s *Server) serves(group string) bool {
+	return slices.ContainsFunc(s.conf.Rows, func(r resource.Resource) bool { return r.Group == group })
+}
+
+func (s *Server) answer(w http.ResponseWriter, q *request) (err error) {
+	e, info := q.endpoint, q.info
+	if e == nil || !e.Namespaced && info.Namespace != "" && info.Resource != "namespaces" {
+		return refused(http.StatusNotFound)
+	}
 	if e.Namespaced {
 		q.namespace = info.Namespace
 	}
 	if info.Subresource != "" {
 		if q.sub = e.sub(info.Subresource); q.sub == nil {
-			http.NotFound(w, r)
-			return
+			return refused(http.StatusNotFound)
 		}
 	}
 	handle := s.verb(q)
 	if handle == nil {
-		WriteError(w, r, apierrors.NewMethodNotSupported(e.GroupResource(), info.Verb))
-		return
+		return refused(http.StatusMethodNotAllowed)
 	}
-	var err error
-	if q.out, err = negotiate(r); err == nil {
-		err = handle(s, w, q)
+	if q.out, err = negotiate(q.Request); err != nil {
+		return err
 	}
-	if err != nil {
-		WriteError(w, r, err)
-	}
+	return handle(s, w, q)
+}
+
+// refused is the answer to a path or a method that the table does not have.
+func refused(code int) error {
+	return apierrors.NewGenericServerResponse(code, "", schema.GroupResource{}, "", "", 0, false)
 }
 
 // verb finds who answers, nil if nobody does.

@@ -111,13 +111,14 @@ func (e *endpoint) live(old resource.Object) runtime.Object {
 
 // checkName compares what the object says it is with the path.
 func (q *request) checkName(obj resource.Object) error {
-	if name := obj.GetName(); name != q.info.Name {
+	switch name := obj.GetName(); name {
+	case q.info.Name:
+	case "":
+		return apierrors.NewBadRequest(fmt.Sprintf("the name of the object (%s based on URL) was undeterminable: name must be provided", q.info.Name))
+	default:
 		return apierrors.NewBadRequest(fmt.Sprintf("the name of the object (%s) does not match the name on the URL (%s)", name, q.info.Name))
 	}
-	if ns := obj.GetNamespace(); ns != "" && ns != q.namespace {
-		return apierrors.NewBadRequest(fmt.Sprintf("the namespace of the object (%s) does not match the namespace on the URL (%s)", ns, q.namespace))
-	}
-	return nil
+	return inNamespace(obj, q.namespace)
 }
 
 // createSub is a POST to a subresource.
@@ -146,7 +147,7 @@ func (s *Server) createSub(w http.ResponseWriter, q *request) error {
 
 func (s *Server) createIn(w http.ResponseWriter, q *request, sub *resource.Subresource, name string, obj runtime.Object, dryRun bool) error {
 	if sub == nil || sub.Create == nil {
-		return apierrors.NewMethodNotSupported(q.endpoint.GroupResource(), q.info.Verb)
+		return refused(http.StatusMethodNotAllowed)
 	}
 	if q.out.form != asIs { // there is nothing of what tables and metadata are made
 		return notAcceptable()
