@@ -85,6 +85,10 @@ conformance: lab ## the specs of upstream's end-to-end suite that a step passes 
 agree: ## our scheduler's decisions beside those of upstream's plugins, on random clusters (CASES=5000; minutes to build)
 	cd tools/upstream/schedulertest && GOWORK=off CGO_ENABLED=0 go test -count=1 -trimpath . -args -cases=$(or $(CASES),5000)
 
+refusals: ## ask upstream's API server again how it refuses bad requests, for a test of ours to compare (minutes to build)
+	@tools/upstream/build.sh bin/upstream kube-apiserver etcd
+	go run ./tools/lab/cmd/judge bin/upstream sh -c 'cd steps/02-apiserver/cmd/kube-apiserver && go test -count=1 -run BadRequests . -args -record'
+
 bench-api: ## the API server beside upstream's, after `make upstream`
 	@tools/upstream/build.sh bin/upstream kube-apiserver etcd
 	go run ./tools/lab/cmd/bench -apiserver -o bench-api.json $(BENCH)
@@ -155,4 +159,4 @@ clean: ## remove what was built
 help:
 	@awk 'BEGIN {FS = ":.*## "} /^## / {print "\n" substr($$0, 4)} /^[a-z%-]+:.*## / {sub(/:.*/, "", $$1); sub(/%/, "NN", $$1); printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: help verify down read tasks status doctor list build tools test deps lint unit isolate docs steps critest upstream conformance agree bench bench-api bench-scheduler leaks vm-deps vm-image vm-verify vms vm-test vm-test-all vm-lima-test vm-vagrant-test vm-validate modules clean
+.PHONY: help verify down read tasks status doctor list build tools test deps lint unit isolate docs steps critest upstream conformance agree refusals bench bench-api bench-scheduler leaks vm-deps vm-image vm-verify vms vm-test vm-test-all vm-lima-test vm-vagrant-test vm-validate modules clean
