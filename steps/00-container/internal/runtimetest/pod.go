@@ -2,6 +2,8 @@ package runtimetest
 
 import (
 	"context"
+	"os"
+	"strconv"
 	"testing"
 	"time"
 
@@ -104,9 +106,20 @@ func Status(t testing.TB, s *cri.Service, id string) *runtimeapi.ContainerStatus
 // Eventually polls until ok returns true.
 func Eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+	limit := patience(30 * time.Second)
+	for deadline := time.Now().Add(limit); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("after 30s still waiting: %s", what)
+			t.Fatalf("after %s still waiting: %s", limit, what)
 		}
 	}
+}
+
+// patience is a time limit as it is on this machine: a virtual one whose processor
+// is emulated is told how many times slower it is (vms/cli).
+func patience(limit time.Duration) time.Duration {
+	factor, err := strconv.ParseFloat(os.Getenv("GROUNDUP_VM_FACTOR"), 64)
+	if err != nil {
+		return limit
+	}
+	return time.Duration(float64(limit) * factor)
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -198,7 +199,7 @@ func (n *node) leftoversOfPods() {
 func (n *node) untilNone(find func() []string) {
 	n.t.Helper()
 	var left []string
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); <-time.After(20 * time.Millisecond) {
+	for deadline := time.Now().Add(patience(20 * time.Second)); time.Now().Before(deadline); <-time.After(20 * time.Millisecond) {
 		if left = find(); len(left) == 0 {
 			return
 		}
@@ -254,7 +255,7 @@ func (n *node) pods() map[string]*corev1.Pod {
 // until polls for a condition on the pods.
 func (n *node) until(what string, ok func(map[string]*corev1.Pod) bool) {
 	n.t.Helper()
-	for end := time.Now().Add(60 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(patience(60 * time.Second)); ; time.Sleep(5 * time.Millisecond) {
 		pods := n.pods()
 		if ok(pods) {
 			return
@@ -265,6 +266,16 @@ func (n *node) until(what string, ok func(map[string]*corev1.Pod) bool) {
 			n.t.Fatalf("waited in vain for %s\npods: %s\nlog:\n%s", what, data, log)
 		}
 	}
+}
+
+// patience is a time limit as it is on this machine: a virtual one whose processor
+// is emulated is told how many times slower it is (vms/cli).
+func patience(limit time.Duration) time.Duration {
+	factor, err := strconv.ParseFloat(os.Getenv("GROUNDUP_VM_FACTOR"), 64)
+	if err != nil {
+		return limit
+	}
+	return time.Duration(float64(limit) * factor)
 }
 
 func ready(pod *corev1.Pod) bool {
