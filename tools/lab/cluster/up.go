@@ -57,17 +57,15 @@ func (c *Cluster) Up(ctx context.Context, spec Spec) error {
 	}
 	state := old
 	state.Step, state.Nodes = spec.Step.Number, spec.Nodes
+	forwards, err := fabric.Forwards()
+	if err != nil {
+		return err
+	}
+	state.ForwardWasOff = state.ForwardWasOff || !forwards
 	if err := c.save(state); err != nil {
 		return err
 	}
-	if err := c.do("network between the nodes", func() error {
-		wasOff, err := fabric.Ensure(state.Plan)
-		if err == nil && wasOff && !state.ForwardWasOff {
-			state.ForwardWasOff = true
-			err = c.save(state)
-		}
-		return err
-	}); err != nil {
+	if err := c.do("network between the nodes", func() error { return fabric.Ensure(state.Plan) }); err != nil {
 		return err
 	}
 	if err := c.do("programs and images", func() error { return c.install(spec) }); err != nil {
@@ -84,8 +82,8 @@ func (c *Cluster) Up(ctx context.Context, spec Spec) error {
 		return err
 	}
 	for n := 1; n <= spec.Nodes; n++ {
-		if err := ctx.Err(); err != nil {
-			return err
+		if ctx.Err() != nil {
+			return context.Cause(ctx) // which signal it was
 		}
 		if err := c.bootNode(ctx, spec, state, authority, n); err != nil {
 			return err

@@ -100,34 +100,34 @@ func offset(a netip.Addr, n int) netip.Addr {
 	return netip.AddrFrom4(b)
 }
 
+// Forwards says whether this machine forwards packets already. The answer has to
+// be kept before [Ensure] turns it on, so that [Remove] can restore it.
+func Forwards() (bool, error) {
+	now, err := os.ReadFile(forwardFile)
+	return strings.TrimSpace(string(now)) == "1", err
+}
+
 // Ensure makes the bridge, the masquerade rule and forwarding. It may be called
-// again. It reports whether forwarding was off, so that [Remove] can restore it.
-func Ensure(p Plan) (forwardWasOff bool, err error) {
+// again.
+func Ensure(p Plan) error {
 	br := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: Bridge}}
 	if err := netlink.LinkAdd(br); err != nil && !errors.Is(err, unix.EEXIST) {
-		return false, fmt.Errorf("make bridge %s: %w", Bridge, err)
+		return fmt.Errorf("make bridge %s: %w", Bridge, err)
 	}
 	link, err := netlink.LinkByName(Bridge)
 	if err != nil {
-		return false, fmt.Errorf("bridge %s: %w", Bridge, err)
+		return fmt.Errorf("bridge %s: %w", Bridge, err)
 	}
 	if err := netlink.AddrReplace(link, address(p.Gateway(), p.Nodes.Bits())); err != nil {
-		return false, fmt.Errorf("give %s its address: %w", Bridge, err)
+		return fmt.Errorf("give %s its address: %w", Bridge, err)
 	}
 	if err := netlink.LinkSetUp(link); err != nil {
-		return false, fmt.Errorf("bring %s up: %w", Bridge, err)
+		return fmt.Errorf("bring %s up: %w", Bridge, err)
 	}
 	if err := masquerade(p); err != nil {
-		return false, err
+		return err
 	}
-	was, err := os.ReadFile(forwardFile)
-	if err != nil {
-		return false, err
-	}
-	if strings.TrimSpace(string(was)) == "1" {
-		return false, nil
-	}
-	return true, os.WriteFile(forwardFile, []byte("1"), 0)
+	return os.WriteFile(forwardFile, []byte("1"), 0)
 }
 
 func address(a netip.Addr, bits int) *netlink.Addr {

@@ -2,6 +2,7 @@ package fabric
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -69,8 +70,11 @@ func fabricInNamespace(t *testing.T) error {
 		return err
 	}
 	defer func() { node.Process.Kill(); node.Wait() }()
+	if on, err := Forwards(); err != nil || on {
+		return fmt.Errorf("a new namespace forwards: %v, %w", on, err)
+	}
 	for range 2 {
-		if _, err := Ensure(plan); err != nil {
+		if err := Ensure(plan); err != nil {
 			return err
 		}
 		if err := Connect(plan, 1, "node-1", node.Process.Pid); err != nil {
@@ -79,6 +83,9 @@ func fabricInNamespace(t *testing.T) error {
 	}
 	if err := expectConnected(t, plan, node.Process.Pid); err != nil {
 		return err
+	}
+	if on, err := Forwards(); err != nil || !on {
+		return fmt.Errorf("it forwards: %v, %w", on, err)
 	}
 	if err := errors.Join(Disconnect(plan, 1, "node-1"), Disconnect(plan, 1, "node-1"), Remove(true), Remove(true)); err != nil {
 		return err
