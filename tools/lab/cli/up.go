@@ -128,7 +128,7 @@ func up(ctx context.Context, w io.Writer, spec cluster.Spec, r *reporter) error 
 
 // podsTimeout is how long up waits for the static pods to run before it shows
 // them as they are: whether that is right is for verify to say.
-const podsTimeout = 20 * time.Second
+var podsTimeout = cluster.Stretch(20 * time.Second)
 
 func showPods(ctx context.Context, w io.Writer, c *cluster.Cluster, s *step.Step, first bool) error {
 	if !first || !s.HasManifests() {

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -107,17 +106,7 @@ func checkRunner(dir string, c *cluster.Cluster) (check.Runner, error) {
 		env = append(env, fmt.Sprintf("NODES=%d", state.Nodes), fmt.Sprintf("STEP=%02d", state.Step),
 			"NODE="+nodes[0].Name, "NODE_IP="+nodes[0].IP, "HOST_IP="+state.Gateway())
 	}
-	return check.Runner{Library: filepath.Join(dir, "labs", "words.sh"), Env: env, Factor: slowness()}, nil
-}
-
-// slowness is how many times slower than others this machine is: a virtual one
-// whose processor is emulated is told by who has started it (vms/cli).
-func slowness() float64 {
-	factor, err := strconv.ParseFloat(os.Getenv("GROUNDUP_VM_FACTOR"), 64)
-	if err != nil {
-		return 1
-	}
-	return factor
+	return check.Runner{Library: filepath.Join(dir, "labs", "words.sh"), Env: env, Factor: cluster.Slowness()}, nil
 }
 
 // A verification prints each check as it is done.

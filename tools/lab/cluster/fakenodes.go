@@ -22,7 +22,7 @@ import (
 const hollowNodes = "hollow-nodes"
 
 // fakeNodesTimeout is for hangs: thousands of nodes are made in seconds.
-const fakeNodesTimeout = 2 * time.Minute
+var fakeNodesTimeout = Stretch(2 * time.Minute)
 
 // FakeNodes makes the cluster have exactly that many hollow nodes, with args for
 // the program that keeps them. It writes the program's manifest on the first

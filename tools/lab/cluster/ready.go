@@ -22,7 +22,7 @@ import (
 )
 
 // readyTimeout is for hangs: a node is ready in well under a second.
-const readyTimeout = 60 * time.Second
+var readyTimeout = Stretch(60 * time.Second)
 
 // waitReady waits until every URL of the step has answered, one after the other.
 func (c *Cluster) waitReady(ctx context.Context, spec Spec, node Node, info step.Node) error {
