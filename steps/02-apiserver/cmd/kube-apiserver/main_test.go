@@ -77,7 +77,7 @@ func (p *process) client(ctx context.Context) *kubernetes.Clientset {
 	for {
 		conf, err := clientcmd.BuildConfigFromFlags("", filepath.Join(p.dir, "admin.kubeconfig"))
 		if err == nil {
-			conf.QPS, conf.Timeout = -1, 5*time.Second
+			conf.QPS, conf.Timeout = -1, 20*time.Second // the first write waits for the schemas
 			c, err := kubernetes.NewForConfig(conf)
 			if err != nil {
 				p.t.Fatal(err)
