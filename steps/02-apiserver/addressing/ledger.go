@@ -16,9 +16,14 @@ import (
 // out, so that of two that have chosen the same one takes another. A page of it
 // is a key, which the store lets only one of them make.
 //
-// Pages are never torn out. One that has become old says nothing: by then its
-// service is stored, and taken from the list of services, or it never will be.
-type Ledger struct{ Store storage.Writer }
+// A page that has become old says nothing: by then its service is stored, and taken
+// from the list of services, or it never will be. Any server may tear it out.
+type Ledger struct {
+	Store interface {
+		storage.Reader
+		storage.Writer
+	}
+}
 
 // ledgerPrefix is no resource's. Upstream keeps its books elsewhere, in
 // /registry/ipaddresses and /registry/ranges, and makes them from the services if they are not there.
@@ -63,4 +68,40 @@ func (l *Ledger) enter(ctx context.Context, what any, s *corev1.Service, now tim
 		return false, false, nil
 	}
 	return err == nil, true, err
+}
+
+// Run tears out old pages whenever tick says so, until ctx is done. failed is told why
+// they are still there.
+func (l *Ledger) Run(ctx context.Context, tick <-chan time.Time, failed func(error)) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick:
+			if err := l.clear(ctx, now); err != nil && ctx.Err() == nil {
+				failed(err)
+			}
+		}
+	}
+}
+
+func (l *Ledger) clear(ctx context.Context, now time.Time) error {
+	pages, err := l.Store.List(ctx, ledgerPrefix, storage.ListOptions{})
+	if err != nil {
+		return err
+	}
+	for _, r := range pages.Records {
+		var old page
+		if err := json.Unmarshal(r.Value, &old); err != nil {
+			return fmt.Errorf("%s: %w", r.Key, err)
+		}
+		if now.Sub(old.At) < outlived {
+			continue
+		}
+		_, err := l.Store.Delete(ctx, r.Key, r.Revision)
+		if err != nil && !errors.Is(err, storage.ErrConflict) { // else somebody writes there, or has torn it out
+			return err
+		}
+	}
+	return nil
 }

@@ -111,11 +111,11 @@ func (api API) serve(ctx context.Context, args []string, stderr io.Writer) error
 		handlers[path] = h
 	}
 	f.profile(handlers)
+	ledger := &addressing.Ledger{Store: data.store}
 	s, err := server.New(server.Config{
 		Rows: table, Scheme: scheme, Codecs: rows.Codecs(scheme), Store: data.store,
 		TypeConverter: func() managedfields.TypeConverter { return applyconfigurations.NewTypeConverter(scheme) },
-		Admission: append(admission.All(), &addressing.Allocator{Addresses: f.services, Ports: addressing.DefaultPorts,
-			Ledger: &addressing.Ledger{Store: data.store}}),
+		Admission:     append(admission.All(), &addressing.Allocator{Addresses: f.services, Ports: addressing.DefaultPorts, Ledger: ledger}),
 		Authenticator: safe.authenticator,
 		Authorizer:    safe.authorizer,
 		Limit:         f.limit(watching.metrics),
@@ -151,6 +151,12 @@ func (api API) serve(ctx context.Context, args []string, stderr io.Writer) error
 		tick := time.NewTicker(f.compaction)
 		defer tick.Stop()
 		storage.KeepHistory(ctx, data.store, tick.C, func(err error) { log.Warn("the store keeps its history", "error", err) })
+		return nil
+	})
+	keep(func(ctx context.Context) error {
+		tick := time.NewTicker(time.Minute)
+		defer tick.Stop()
+		ledger.Run(ctx, tick.C, func(err error) { log.Warn("the ledger of addresses keeps old pages", "error", err) })
 		return nil
 	})
 	keep(func(ctx context.Context) error { return s.Follow(ctx, pods, safe.graph) })
