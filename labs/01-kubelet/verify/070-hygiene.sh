@@ -1,12 +1,14 @@
 # title: It may do little, and see little of the kernel
-# proves: root in a container has 14 capabilities and cannot gain more; dangerous files of /proc are masked
-# hint: compare CapEff and NoNewPrivs in /proc/PID/status
-# see: lab shell node-1 -- sh -c 'grep -E "Cap|NoNew" /proc/$(lab xray web --pid web)/status'
+# proves: root in a container has 14 capabilities and can never have others; dangerous files of /proc are masked
+# hint: compare CapEff and CapBnd in /proc/PID/status
+# see: lab shell node-1 -- sh -c 'grep Cap /proc/$(lab xray web --pid web)/status'
 
 probe() {
 	p=$(pid web web) || return 1
-	caps=$(on sed -n 's/^CapEff:[[:space:]]*//p' "/proc/$p/status")
-	[ "$caps" = 00000000a80425fb ] || { echo "effective capabilities $caps, want 00000000a80425fb"; return 1; }
+	for set in CapEff CapBnd; do
+		caps=$(on sed -n "s/^$set:[[:space:]]*//p" "/proc/$p/status")
+		[ "$caps" = 00000000a80425fb ] || { echo "$set is $caps, want 00000000a80425fb"; return 1; }
+	done
 	for f in kcore keys timer_list sched_debug; do
 		[ -z "$(on sh -c "! test -e /proc/$p/root/proc/$f || head -c 1 /proc/$p/root/proc/$f")" ] || { echo "/proc/$f can be read"; return 1; }
 	done

@@ -9,11 +9,13 @@
 setup() {
 	cp "$MANIFESTS/web.yaml" web.yaml
 	pod web '{.status.containerStatuses[0].containerID}' >before
-	sed 's/containerPort: 8080/containerPort: lots/' web.yaml | manifest web.yaml
+	echo "mistake$$" >field # new each time: an old line of the log proves nothing
+	sed "s/containerPort: 8080/$(cat field): 8080/" web.yaml | manifest web.yaml
 }
 
 probe() {
-	"$LAB" logs kubelet --tail 100 | grep 'web.yaml' | grep 'containerPort' || fail silent "the log does not name web.yaml and containerPort"
+	path="spec.containers[0].ports[0].$(cat field)"
+	"$LAB" logs kubelet --tail 100 | grep 'web.yaml:[0-9]' | grep -F "$path" || fail silent "the log does not name web.yaml, the line, and $path"
 	[ "$(pod web '{.status.containerStatuses[0].containerID}')" = "$(cat before)" ] || fail stopped "the pod changed"
 }
 

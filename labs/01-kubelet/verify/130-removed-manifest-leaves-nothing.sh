@@ -4,7 +4,10 @@
 # hint: what is left names who should have removed it
 # see: lab shell node-1 -- sh -c 'ls /sys/fs/cgroup/*/kubepods; ip link'
 
+links() { on ls /sys/class/net; }
+
 setup() {
+	links >before
 	manifest leaf.yaml <<-'YAML'
 		apiVersion: v1
 		kind: Pod
@@ -20,6 +23,7 @@ setup() {
 		sleep 0.1
 	done
 	pod leaf '{.metadata.uid}' >uid
+	links >during
 	unmanifest leaf.yaml
 }
 
@@ -30,8 +34,11 @@ probe() {
 	[ -z "$left" ] || { echo "cgroup $left"; return 1; }
 	left=$(on sh -c "grep $uid /proc/*/mountinfo /proc/1/mountinfo 2>/dev/null | head -n 1")
 	[ -z "$left" ] || { echo "mount $left"; return 1; }
-	left=$(on sh -c "ls -d /var/lib/kubelet/pods/$uid 2>/dev/null || :")
-	[ -z "$left" ] || { echo "directory $left"; return 1; }
+	left=$(on sh -c "if test -e /var/lib/kubelet/pods/$uid; then echo there; else echo gone; fi")
+	[ "$left" = gone ] || { echo "/var/lib/kubelet/pods/$uid: $left"; return 1; }
+	! cmp -s before during || { echo "the pod had no interface: this check sees nothing"; return 1; }
+	links >after
+	cmp before after || { echo "interfaces before:" $(cat before) "after:" $(cat after); return 1; }
 }
 
 cleanup() {
