@@ -9,6 +9,7 @@ setup() { on runtime run -d --name check-web groundup.local/web:v1; }
 probe() {
 	ip=$(on runtime ps | awk '$2 == "check-web" {print $NF}')
 	[ -n "$ip" ] || { on runtime ps; return 1; }
+	! on ip -o -4 addr | grep -F " $ip/" || { echo "$ip is the node's own"; return 1; }
 	on runtime run --rm groundup.local/toolbox:v1 wget -q -O - "http://$ip:8080/"
 }
 
