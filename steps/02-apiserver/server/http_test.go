@@ -211,6 +211,10 @@ func FuzzRequests(f *testing.F) {
 	if resp, data := send(f, conf, "POST", path, "", strings.NewReader(`{"metadata":{"name":"a","labels":{"x":"y"}},"data":{"k":"v"}}`)); resp.StatusCode != http.StatusCreated {
 		f.Fatalf("%d %s", resp.StatusCode, data)
 	}
+	const pods, pod = "/api/v1/namespaces/default/pods", `{"metadata":{"name":"a"},"spec":{"containers":[{"name":"c","image":"i","ports":[{"containerPort":80}]}]}}`
+	if resp, data := send(f, conf, "POST", pods, "", strings.NewReader(pod)); resp.StatusCode != http.StatusCreated {
+		f.Fatalf("%d %s", resp.StatusCode, data)
+	}
 	f.Add(uint8(0), []byte(`{"metadata":{"generateName":"g-"},"data":{"a":"b"}}`))
 	f.Add(uint8(1), []byte("metadata:\n  generateName: g-\n"))
 	f.Add(uint8(2), []byte("k8s\x00\x0a\x0f\x0a\x02v1\x12\x09ConfigMap\x12\x00"))
@@ -220,6 +224,10 @@ func FuzzRequests(f *testing.F) {
 	f.Add(uint8(6), []byte(`{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"data":{"z":"1"}}`))
 	f.Add(uint8(7), []byte("labelSelector=x+in+(y)&fieldSelector=metadata.name%3Da&limit=1&continue=e30"))
 	f.Add(uint8(8), []byte(`{"kind":"DeleteOptions","apiVersion":"meta.k8s.io/v1","preconditions":{"uid":"x"},"dryRun":["All"]}`))
+	f.Add(uint8(6), []byte(`null`))
+	f.Add(uint8(9), []byte(`{"spec":{"$setElementOrder/containers":[{"name":"d"},{"name":"c"}],"containers":[{"name":"d","image":"i","$patch":"delete"},{"name":"c","ports":[{"$patch":"replace"}]}]}}`))
+	f.Add(uint8(10), []byte(`{"apiVersion":"v1","kind":"Pod","spec":{"containers":[{"name":"c","image":"j","env":[{"name":"E","valueFrom":{"fieldRef":{"fieldPath":"metadata.labels['a']"}}}]}]}}`))
+	f.Add(uint8(11), []byte("fieldSelector=spec.nodeName!%3Da,status.phase%3DPending&labelSelector=!a,b+notin+(c,d)"))
 	kinds := []struct{ method, path, contentType string }{
 		{"POST", path + "?dryRun=All", "application/json"},
 		{"POST", path + "?dryRun=All", "application/yaml"},
@@ -230,6 +238,9 @@ func FuzzRequests(f *testing.F) {
 		{"PATCH", path + "/a?dryRun=All&fieldManager=f", "application/apply-patch+yaml"},
 		{"GET", path + "?", ""},
 		{"DELETE", path + "/a", "application/json"},
+		{"PATCH", pods + "/a?dryRun=All", "application/strategic-merge-patch+json"},
+		{"PATCH", pods + "/a?dryRun=All&fieldManager=f&force=true", "application/apply-patch+yaml"},
+		{"GET", pods + "?", ""},
 	}
 	f.Fuzz(func(t *testing.T, which uint8, data []byte) {
 		k := kinds[int(which)%len(kinds)]
