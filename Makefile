@@ -89,6 +89,9 @@ refusals: ## ask upstream's API server again how it refuses bad requests, for a 
 	@tools/upstream/build.sh bin/upstream kube-apiserver etcd
 	go run ./tools/lab/cmd/judge bin/upstream sh -c 'cd steps/02-apiserver/cmd/kube-apiserver && go test -count=1 -run BadRequests . -args -record'
 
+crash: ## kill the API server again and again under load, and look for lost writes and broken watches (LONG=3m)
+	go test -count=1 -v -run Killed ./steps/02-apiserver/cmd/kube-apiserver -args -crash $(or $(LONG),3m)
+
 bench-api: ## the API server beside upstream's, after `make upstream`
 	@tools/upstream/build.sh bin/upstream kube-apiserver etcd
 	go run ./tools/lab/cmd/bench -apiserver -o bench-api.json $(BENCH)
@@ -159,4 +162,4 @@ clean: ## remove what was built
 help:
 	@awk 'BEGIN {FS = ":.*## "} /^## / {print "\n" substr($$0, 4)} /^[a-z%-]+:.*## / {sub(/:.*/, "", $$1); sub(/%/, "NN", $$1); printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: help verify down read tasks status doctor list build tools test deps lint unit isolate docs steps critest upstream conformance agree refusals bench bench-api bench-scheduler leaks vm-deps vm-image vm-verify vms vm-test vm-test-all vm-lima-test vm-vagrant-test vm-validate modules clean
+.PHONY: help verify down read tasks status doctor list build tools test deps lint unit isolate docs steps critest upstream conformance agree refusals crash bench bench-api bench-scheduler leaks vm-deps vm-image vm-verify vms vm-test vm-test-all vm-lima-test vm-vagrant-test vm-validate modules clean
