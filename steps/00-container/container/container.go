@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"syscall"
 
@@ -22,6 +23,7 @@ import (
 	_ "github.com/opencontainers/cgroups/devices" // the device rules of a cgroup are a plug-in
 	"github.com/opencontainers/cgroups/manager"
 	"github.com/opencontainers/runc/libcontainer"
+	"github.com/opencontainers/runc/libcontainer/configs"
 	_ "github.com/opencontainers/runc/libcontainer/nsenter" // the C part of Init
 	"github.com/opencontainers/runc/libcontainer/specconv"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -35,9 +37,12 @@ import (
 // shim does without for itself alone: huge pages (package reaper).
 func Init() {
 	debug.SetGCPercent(-1)
+	calmSysmon()
 	if err := unix.Prctl(unix.PR_SET_THP_DISABLE, 0, 0, 0, 0); err != nil {
-		fmt.Fprintln(os.Stderr, "allow huge pages:", err)
-		os.Exit(1)
+		fail(fmt.Errorf("allow huge pages: %w", err))
+	}
+	if err := makePlainTree(); err != nil {
+		fail(err)
 	}
 	libcontainer.Init()
 }
@@ -62,11 +67,15 @@ type Process struct{ p *libcontainer.Process }
 // Start makes a container and runs its process. The directory root/id keeps
 // what Load needs. Start is all or nothing.
 func Start(root, id string, spec *specs.Spec, io Stdio) (*Container, error) {
-	config, err := specconv.CreateLibcontainerConfig(&specconv.CreateOpts{
-		CgroupName:   id,
-		Spec:         spec,
-		NoNewKeyring: true,
-	})
+	return start(root, id, spec, io, newPlainTree)
+}
+
+func start(root, id string, spec *specs.Spec, io Stdio, take func(*configs.Config) (*plainTree, error)) (*Container, error) {
+	config, err := configOf(id, spec)
+	if err != nil {
+		return nil, err
+	}
+	tree, err := take(config)
 	if err != nil {
 		return nil, err
 	}
@@ -76,10 +85,17 @@ func Start(root, id string, spec *specs.Spec, io Stdio) (*Container, error) {
 	}
 	p := newProcess(spec.Process, io)
 	p.Init = true
-	if err := c.Run(p); err != nil {
+	if err = tree.save(filepath.Join(root, id)); err == nil {
+		err = c.Run(p)
+	}
+	if err != nil {
 		return nil, errors.Join(err, c.Destroy())
 	}
 	return &Container{c, p}, nil
+}
+
+func configOf(id string, spec *specs.Spec) (*configs.Config, error) {
+	return specconv.CreateLibcontainerConfig(&specconv.CreateOpts{CgroupName: id, Spec: spec, NoNewKeyring: true})
 }
 
 // Load finds a container again whose parent was another process.

@@ -13,11 +13,17 @@ import (
 
 	"github.com/k8s-groundup/groundup/steps/00-container/cri"
 	"github.com/k8s-groundup/groundup/steps/00-container/image"
+	"github.com/k8s-groundup/groundup/steps/00-container/spec"
 	"github.com/k8s-groundup/groundup/tools/lab/box"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
 // ours starts containers through the CRI, in process: each lane has a sandbox.
+// They are asked for as a kubelet does, and have what `runc spec` gives its own: a
+// PID and a mount namespace, paths that are hidden or read-only, device rules, a
+// cgroup in each hierarchy, and no seccomp filter. Theirs have new network, IPC and
+// UTS namespaces besides, or join some; ours have a cgroup namespace, an overlay
+// instead of a directory, files of their pod in /etc, and a log.
 type ours struct {
 	service *cri.Service
 	image   string
@@ -27,6 +33,8 @@ type ours struct {
 	mu  sync.Mutex // guards ids
 	ids map[string]string
 }
+
+var ownPID = &runtimeapi.NamespaceOption{Pid: runtimeapi.NamespaceMode_CONTAINER}
 
 type lane struct {
 	id     string
@@ -40,7 +48,10 @@ func newOurs(ctx context.Context, service *cri.Service, dir, image string, argv 
 		conf := &runtimeapi.PodSandboxConfig{
 			Metadata:     &runtimeapi.PodSandboxMetadata{Name: name, Namespace: "default", Uid: name},
 			LogDirectory: filepath.Join(dir, "logs", name),
-			Linux:        &runtimeapi.LinuxPodSandboxConfig{CgroupParent: "/groundup-bench"},
+			Linux: &runtimeapi.LinuxPodSandboxConfig{
+				CgroupParent:    "/groundup-bench",
+				SecurityContext: &runtimeapi.LinuxSandboxSecurityContext{NamespaceOptions: ownPID},
+			},
 		}
 		resp, err := service.RunPodSandbox(ctx, &runtimeapi.RunPodSandboxRequest{Config: conf})
 		if err != nil {
@@ -60,6 +71,9 @@ func (o *ours) Start(ctx context.Context, lane int, name string) error {
 			Image:    &runtimeapi.ImageSpec{Image: o.image},
 			Command:  o.argv,
 			LogPath:  name + ".log",
+			Linux: &runtimeapi.LinuxContainerConfig{SecurityContext: &runtimeapi.LinuxContainerSecurityContext{
+				NamespaceOptions: ownPID, MaskedPaths: spec.DefaultMaskedPaths, ReadonlyPaths: spec.DefaultReadonlyPaths,
+			}},
 		},
 	})
 	if err != nil {

@@ -59,6 +59,8 @@ func run(what string, args []string) error {
 			}
 			os.Stdout.Write(data)
 		}
+	case "ls": // with modes, owners and device numbers
+		return ls(args)
 	case "write":
 		return os.WriteFile(args[0], []byte(args[1]), 0o644)
 	case "count": // N numbered lines, as fast as they are taken, with a pause in microseconds
@@ -166,6 +168,25 @@ func ps() error {
 		}
 	}
 	return err
+}
+
+func ls(dirs []string) error {
+	for _, dir := range dirs {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			info, err := e.Info()
+			if err != nil {
+				return err
+			}
+			st := info.Sys().(*syscall.Stat_t)
+			target, _ := os.Readlink(dir + "/" + e.Name()) // empty for what is no link
+			fmt.Println(info.Mode(), st.Uid, st.Gid, st.Rdev, dir+"/"+e.Name(), target)
+		}
+	}
+	return nil
 }
 
 func serve(port string) error {
