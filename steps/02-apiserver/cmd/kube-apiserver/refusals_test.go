@@ -141,7 +141,7 @@ func judged(t *testing.T) *rest.Config {
 func prepare(t *testing.T, client *http.Client, host string, there []call) {
 	t.Helper()
 	there = append([]call{{Path: "/api/v1/namespaces", Body: `{"metadata":{"name":"refusals"}}`}}, there...)
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for _, c := range there {
 		c.Method = http.MethodPost
 		for {
