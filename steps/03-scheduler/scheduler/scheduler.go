@@ -138,6 +138,9 @@ func New(c Config) *Scheduler {
 // Pending says how many pods wait.
 func (s *Scheduler) Pending() queue.Count { return s.queue.Count() }
 
+// Writing says whether something is being written that somebody waits for.
+func (s *Scheduler) Writing() bool { return len(s.writes) > 0 }
+
 // Run schedules pods until ctx is done, and what it has begun then has ended. It is
 // called once, while Watch runs.
 func (s *Scheduler) Run(ctx context.Context) error {

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// A backlog is worked off: every pod gets a node, and no node too much. How fast is
-// for `make bench-scheduler` to say.
+// A backlog is worked off: every pod gets a node, no node too much, and all of it is
+// told. How fast is for `make bench-scheduler` to say.
 func TestBacklog(t *testing.T) {
 	const nodes, pods = 20, 200
 	c := newCluster(t)
@@ -39,6 +39,20 @@ func TestBacklog(t *testing.T) {
 	if n := c.overcommitted(); n != "" {
 		t.Error(n)
 	}
+	eventually(t, func() string { // they may come later than the binds
+		list, err := c.client.EventsV1().Events(c.namespace).List(t.Context(), metav1.ListOptions{FieldSelector: "reason=Scheduled"})
+		if err != nil {
+			return err.Error()
+		}
+		about := map[string]bool{}
+		for _, e := range list.Items {
+			about[e.Regarding.Name] = true
+		}
+		if len(about) != pods {
+			return fmt.Sprintf("there are events about %d pods, want %d", len(about), pods)
+		}
+		return ""
+	})
 }
 
 // overcommitted says which node has more than it can give.

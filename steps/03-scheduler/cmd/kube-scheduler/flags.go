@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"time"
 
@@ -14,6 +16,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/gather"
 	"github.com/k8s-groundup/groundup/steps/03-scheduler/config"
 	"github.com/k8s-groundup/groundup/steps/03-scheduler/serving"
 )
@@ -117,11 +120,22 @@ func clients(conf *config.Config) (deciding, telling, leading kubernetes.Interfa
 			rest.AcceptContentTypes = rest.ContentType + ",application/json"
 		}
 		rest.QPS, rest.Burst = conf.ClientConnection.QPS, int(conf.ClientConnection.Burst)
+		rest.Dial = dial // with one of its own, a client has a connection of its own
 		if made[i], err = kubernetes.NewForConfig(rest); err != nil {
 			return nil, nil, nil, fmt.Errorf("kubeconfig %s: %w", conf.ClientConnection.Kubeconfig, err)
 		}
 	}
 	return made[0], made[1], made[2], nil
+}
+
+// dial connects to the API server. A hundred binds are under way at once, and leave in a
+// few packets.
+func dial(ctx context.Context, network, address string) (net.Conn, error) {
+	c, err := (&net.Dialer{Timeout: 30 * time.Second}).DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return gather.NewConn(c), nil
 }
 
 // version is that of upstream whose behaviour is followed.

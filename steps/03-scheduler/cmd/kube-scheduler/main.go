@@ -13,12 +13,14 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strconv"
 	"time"
 
 	"github.com/spf13/pflag"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
+	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
@@ -26,6 +28,7 @@ import (
 	"github.com/k8s-groundup/groundup/steps/03-scheduler/explain"
 	"github.com/k8s-groundup/groundup/steps/03-scheduler/metrics"
 	"github.com/k8s-groundup/groundup/steps/03-scheduler/profile"
+	"github.com/k8s-groundup/groundup/steps/03-scheduler/recorder"
 	"github.com/k8s-groundup/groundup/steps/03-scheduler/scheduler"
 	"github.com/k8s-groundup/groundup/steps/03-scheduler/serving"
 )
@@ -34,11 +37,19 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
 	defer stop()
 	klog.SetSlogLogger(slog.New(slog.NewTextHandler(os.Stderr, nil))) // client-go's
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(heapGrowth)
+	}
 	if err := run(ctx, os.Args[1:], os.Stderr); err != nil && !errors.Is(err, pflag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "kube-scheduler:", err)
 		os.Exit(1)
 	}
 }
+
+// heapGrowth is by how many percent the heap grows before garbage is collected, if GOGC
+// does not say it. What is watched and sent is garbage at once, and the cache, which is
+// looked at each time, is small.
+const heapGrowth = 200
 
 func run(ctx context.Context, args []string, stderr io.Writer) error {
 	f, conf, err := parse(args)
@@ -49,7 +60,7 @@ func run(ctx context.Context, args []string, stderr io.Writer) error {
 
 	// The API server: one connection for what is decided, one for what is told, and
 	// one for the lease, which nothing may keep waiting.
-	deciding, telling, leading, err := clients(conf)
+	deciding, others, leading, err := clients(conf)
 	if err != nil {
 		return err
 	}
@@ -64,10 +75,6 @@ func run(ctx context.Context, args []string, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	recorders := newRecorders(telling)
-	for name, p := range profiles {
-		p.Recorder = recorders.of(name)
-	}
 	watching := &observer{}
 	s := scheduler.New(scheduler.Config{
 		Client: deciding, Informers: informers, Lists: lists, Profiles: profiles, Observer: watching,
@@ -78,9 +85,13 @@ func run(ctx context.Context, args []string, stderr io.Writer) error {
 		Log:            log,
 	})
 	watching.Metrics = metrics.New(s.Pending)
+	news := recorder.New(recorder.Config{Sink: recorder.To(others), Scheme: scheme.Scheme, Busy: s.Writing, Log: log})
+	for name, p := range profiles {
+		p.Recorder = news.Of(name)
+	}
 
 	// Who may ask.
-	access, err := f.access(telling)
+	access, err := f.access(others)
 	if err != nil {
 		return err
 	}
@@ -104,9 +115,13 @@ func run(ctx context.Context, args []string, stderr io.Writer) error {
 
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return serving.Run(ctx, listener, certificate, handler, log) })
-	group.Go(func() error { return recorders.run(ctx) })
 	group.Go(func() error { return s.Watch(ctx) })
-	group.Go(func() error { return election.run(ctx, s.Run) })
+	telling, told := context.WithCancel(context.WithoutCancel(ctx))
+	group.Go(func() error { return news.Run(telling) })
+	group.Go(func() error {
+		defer told() // there is no news without a scheduler
+		return election.run(ctx, s.Run)
+	})
 	return group.Wait()
 }
 

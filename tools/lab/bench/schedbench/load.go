@@ -221,6 +221,35 @@ func (l *load) awaitBound(ctx context.Context, load string, n int, touched <-cha
 	}
 }
 
+// lost is how long no event has come when none is still to come.
+const lost = 15 * time.Second
+
+// awaitEvents waits until there is an event about each of n pods that have just been
+// bound, and returns when the last one came and how many did.
+func (l *load) awaitEvents(ctx context.Context, n int) (late time.Duration, events int, err error) {
+	begin := time.Now()
+	w, err := l.looking.Resource(corev1.SchemeGroupVersion.WithResource("events")).Namespace(namespace).
+		Watch(ctx, metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("reason", "Scheduled").String()})
+	if err != nil {
+		return 0, 0, err
+	}
+	defer w.Stop()
+	for events < n {
+		select {
+		case e, open := <-w.ResultChan():
+			if !open {
+				return 0, 0, errors.New("the watch of events has ended")
+			}
+			if e.Type == watch.Added {
+				late, events = time.Since(begin), events+1
+			}
+		case <-time.After(lost):
+			return late, events, nil
+		}
+	}
+	return late, events, nil
+}
+
 // firstTouch tells when a pod is changed or deleted that there is already.
 func (l *load) firstTouch(ctx context.Context) (<-chan time.Time, error) {
 	list, err := l.pods().List(ctx, metav1.ListOptions{Limit: 1})

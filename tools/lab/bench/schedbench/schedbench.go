@@ -5,7 +5,8 @@
 // The API server is ours for both, and its share of the machine is the same. So
 // is that of the one client that looks on. A rate is counted from the first thing
 // that a scheduler does to a pod to the last bind: how long it takes to start is
-// not in it.
+// not in it. Nor is the telling of it, which may come after the binds: how long that
+// takes is a figure of its own, and so is whether all was told.
 package schedbench
 
 import (
@@ -33,7 +34,10 @@ type Config struct {
 // A sample is what one scheduler did to one backlog.
 type sample struct {
 	perPod  float64 // milliseconds of the whole for each pod that was bound
-	cpu     float64 // milliseconds of the scheduler's own for each
+	told    float64 // the same, until the event of the last one was there, too
+	late    float64 // milliseconds from the last bind to the last event
+	events  float64 // percent of the pods about which there is an event
+	cpu     float64 // milliseconds of the scheduler's own for each, with the events
 	memory  float64 // MiB, resident, when all were bound
 	latency float64 // milliseconds from created to seen bound, p99, of pods that come steadily
 }
@@ -44,6 +48,9 @@ var figures = []struct {
 	bound      func(workload) float64
 }{
 	{"backlog, time for a pod", "ms", func(s sample) float64 { return s.perPod }, func(w workload) float64 { return w.bound }},
+	{"backlog and its events, time for a pod", "ms", func(s sample) float64 { return s.told }, none},
+	{"last event after the last bind", "ms", func(s sample) float64 { return s.late }, none},
+	{"pods with an event", "%", func(s sample) float64 { return s.events }, none},
 	{"its processor time for a pod", "ms", func(s sample) float64 { return s.cpu }, none},
 	{"its memory afterwards", "MiB", func(s sample) float64 { return s.memory }, none},
 	{"created → bound at 100/s, p99", "ms", func(s sample) float64 { return s.latency }, none},
@@ -135,6 +142,10 @@ func (c Config) measure(ctx context.Context, dir, program string, w workload, no
 	if err != nil {
 		return s, errors.Join(err, said(dir, program))
 	}
+	late, events, err := l.awaitEvents(ctx, pods)
+	if err != nil {
+		return s, err
+	}
 	cpu, err := scheduler.CPU()
 	if err != nil {
 		return s, err
@@ -142,7 +153,9 @@ func (c Config) measure(ctx context.Context, dir, program string, w workload, no
 	if s.memory, err = scheduler.Memory(); err != nil {
 		return s, err
 	}
-	s.perPod, s.cpu = milliseconds(took)/float64(pods), milliseconds(cpu)/float64(pods)
+	n := float64(pods)
+	s.perPod, s.told, s.cpu = milliseconds(took)/n, milliseconds(took+late)/n, milliseconds(cpu)/n
+	s.late, s.events = milliseconds(late), 100*float64(events)/n
 	if w.steady {
 		s.latency, err = l.steady(ctx)
 	}
