@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"text/tabwriter"
 
@@ -99,7 +100,7 @@ func (a *app) sweep(ctx context.Context, s *cri.Service) error {
 // remove removes a container; one that was made here takes its pod and its
 // logs along.
 func (a *app) remove(ctx context.Context, s *cri.Service, c *runtimeapi.Container) error {
-	if c.GetLabels()[labelCommand] == "" {
+	if c.GetLabels()[labelCommand] == "" || !goodName.MatchString(c.GetMetadata().GetName()) {
 		_, err := s.RemoveContainer(ctx, &runtimeapi.RemoveContainerRequest{ContainerId: c.GetId()})
 		return err
 	}
@@ -108,6 +109,10 @@ func (a *app) remove(ctx context.Context, s *cri.Service, c *runtimeapi.Containe
 	}
 	return os.RemoveAll(a.logDir(c.GetMetadata().GetName()))
 }
+
+// goodName is what a container may be called here: the name becomes a host name,
+// and that of a directory, which rm removes.
+var goodName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$`)
 
 func (a *app) logDir(name string) string { return filepath.Join(a.conf.Root, "logs", name) }
 

@@ -59,7 +59,7 @@ func newCommand() *cobra.Command {
 	for group, commands := range map[string][]*cobra.Command{
 		"container": {a.run(), a.ps(), a.exec(), a.logs(), a.attach(), a.stop(), a.rm(), a.inspect(), a.spec(), a.stats()},
 		"image":     {a.pull(), a.images(), a.importImages(), a.export(), a.rmi()},
-		"node":      {a.serve(), a.gc(), a.reset()},
+		"node":      {a.serve(), a.cri(), a.gc(), a.reset()},
 	} {
 		for _, c := range commands {
 			c.GroupID = group

@@ -26,6 +26,9 @@ func (a *app) run() *cobra.Command {
 			if o.name == "" {
 				o.name = "c-" + state.NewID()[:8]
 			}
+			if !goodName.MatchString(o.name) {
+				return fmt.Errorf("--name %q: want letters, digits, dots, dashes and underscores, at most 63, beginning with a letter or digit", o.name)
+			}
 			s, err := a.open(c.Context())
 			if err != nil {
 				return err

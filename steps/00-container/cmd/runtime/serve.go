@@ -47,7 +47,7 @@ func (a *app) serve() *cobra.Command {
 			return serve(c.Context(), s, listen, conf.Log)
 		},
 	}
-	c.Flags().StringVar(&listen, "listen", "unix:///run/groundup/cri.sock", "`URL` of the socket")
+	c.Flags().StringVar(&listen, "listen", defaultSocket, "`URL` of the socket")
 	c.Flags().StringVar(&kind, "network", "bridge", "`KIND` of network for pods: none or bridge")
 	c.Flags().StringVar(&podCIDR, "pod-cidr", "", "`CIDR` of the pods on the bridge (default: what the bridge has, else 10.88.0.0/24)")
 	c.Flags().StringVar(&a.conf.StreamAddr, "stream-addr", "127.0.0.1:0", "`ADDR` for exec, attach and port-forward")
