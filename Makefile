@@ -50,7 +50,7 @@ tools: ## build the real kubectl, etcdctl, crictl and critest into bin/
 	@cd tools/critools && GOWORK=off CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o ../../bin/ sigs.k8s.io/cri-tools/cmd/crictl
 	@cd tools/critools && GOWORK=off CGO_ENABLED=0 go test -c -trimpath -ldflags='-s -w' -o ../../bin/critest sigs.k8s.io/cri-tools/cmd/critest
 
-test: deps lint unit isolate docs steps vms ## everything that must hold: this is what CI runs
+test: deps lint unit isolate docs steps vm-validate vms ## everything that must hold: this is what CI runs
 
 deps: ## install what the tests need from Debian's packages, and say what
 	@tools/deps.sh
