@@ -13,6 +13,7 @@
 package cache
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"log/slog"
@@ -82,9 +83,13 @@ type Cache struct {
 	revision int64 // of the state; 0 before the first list
 	log      history
 	changed  chan struct{} // closed when revision grows
-	watchers map[*Watcher]struct{}
 	expected map[string]*Expectation
 	written  int64 // the newest revision that this process has made here
+
+	// In the order in which they came: those of one client are woken one after the
+	// other, so that what they have for it leaves together.
+	watchersMu sync.Mutex // guards watchers
+	watchers   list.List  // of *Watcher
 }
 
 // New returns a cache that is empty until Run has been called.
@@ -93,7 +98,7 @@ func New(conf Config) *Cache {
 		conf.Now = time.Now
 	}
 	return &Cache{conf: conf, progress: make(chan struct{}, 1), items: tree(), changed: make(chan struct{}),
-		expected: map[string]*Expectation{}, watchers: map[*Watcher]struct{}{}}
+		expected: map[string]*Expectation{}}
 }
 
 func tree() *btree.BTree[*Item] {
@@ -170,13 +175,18 @@ func (c *Cache) list(ctx context.Context) error {
 			items.ReplaceOrInsert(item)
 		}
 	}
+	c.replace(items, page.Revision)
+	c.wake()
+	return nil
+}
+
+func (c *Cache) replace(items *btree.BTree[*Item], revision int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.items = items
-	c.log = history{begin: page.Revision}
-	c.reportedAll(page.Revision)
-	c.advance(page.Revision)
-	return nil
+	c.log = history{begin: revision}
+	c.reportedAll(revision)
+	c.advance(revision)
 }
 
 func (c *Cache) item(r storage.Record) *Item {
@@ -188,33 +198,49 @@ func (c *Cache) item(r storage.Record) *Item {
 	return NewItem(r.Key, r.Revision, obj)
 }
 
-// advance moves the revision, and wakes who waits. The caller holds mu.
+// advance moves the revision. The caller holds mu, and calls wake when it does not any
+// more.
 func (c *Cache) advance(revision int64) {
 	c.revision = revision
 	close(c.changed)
 	c.changed = make(chan struct{})
-	for w := range c.watchers {
-		w.Poke()
+}
+
+// wake tells the watchers that the revision has grown.
+func (c *Cache) wake() {
+	c.watchersMu.Lock()
+	defer c.watchersMu.Unlock()
+	for e := c.watchers.Front(); e != nil; e = e.Next() {
+		e.Value.(*Watcher).Poke()
 	}
 }
 
 // apply takes in what the store reports.
 func (c *Cache) apply(b storage.Batch) error {
-	next := c.reported(b.Events)
+	if c.take(b, c.reported(b.Events)) {
+		c.wake()
+	}
+	return nil
+}
+
+// take makes items, or nothing, the state of the keys of a batch. It reports whether
+// the revision has grown.
+func (c *Cache) take(b storage.Batch, items []*Item) bool {
 	now := c.conf.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i, e := range b.Events {
-		if event := c.change(e.Record, next[i]); event != nil {
+		if event := c.change(e.Record, items[i]); event != nil {
 			event.Time = now
 			c.log.append(event)
 		}
 	}
 	c.log.trim(now)
-	if b.Revision > c.revision {
-		c.advance(b.Revision)
+	if b.Revision <= c.revision {
+		return false
 	}
-	return nil
+	c.advance(b.Revision)
+	return true
 }
 
 // change makes item, or nothing, the state of a key, and returns the event that

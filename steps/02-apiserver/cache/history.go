@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"container/list"
 	"slices"
 	"sync"
 	"time"
@@ -77,23 +78,24 @@ type Watcher struct {
 	cache *Cache
 	after int64
 	more  chan struct{} // has a token when there may be something to do
+	place *list.Element // among the cache's watchers
 }
 
 // Watch returns a watcher that begins after a revision, which may be one that is
 // yet to come. The caller closes it.
 func (c *Cache) Watch(after int64) *Watcher {
-	w := &Watcher{c, after, make(chan struct{}, 1)}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.watchers[w] = struct{}{}
+	w := &Watcher{cache: c, after: after, more: make(chan struct{}, 1)}
+	c.watchersMu.Lock()
+	defer c.watchersMu.Unlock()
+	w.place = c.watchers.PushBack(w)
 	return w
 }
 
 // Close ends the watcher. It may be called twice.
 func (w *Watcher) Close() {
-	w.cache.mu.Lock()
-	defer w.cache.mu.Unlock()
-	delete(w.cache.watchers, w)
+	w.cache.watchersMu.Lock()
+	defer w.cache.watchersMu.Unlock()
+	w.cache.watchers.Remove(w.place)
 }
 
 // Poke wakes who waits for the watcher, for a reason of one's own.
