@@ -257,14 +257,18 @@ containers:
 volumes: [{name: conf, configMap: {name: conf}}]
 `)
 	pod := c.until("web", "ready", ready)
+	printed := func(times int) func() error {
+		return func() error {
+			if log := c.logOf(pod); strings.Count(log, "color=red api=443") != times {
+				return fmt.Errorf("log %q", log)
+			}
+			return nil
+		}
+	}
+	c.eventually("the container to say what it sees", printed(1))
 	kill(&c.api)
 	c.stopContainer(pod)
-	c.eventually("the container to run again", func() error {
-		if log := c.logOf(pod); strings.Count(log, "color=red api=443") != 2 {
-			return fmt.Errorf("log %q", log)
-		}
-		return nil
-	})
+	c.eventually("the container to run again", printed(2))
 	c.startAPI()
 	c.until("web", "ready after one restart", func(pod *corev1.Pod) bool {
 		return ready(pod) && pod.Status.ContainerStatuses[0].RestartCount == 1
