@@ -194,6 +194,10 @@ func isPlain(root int, m *configs.Mount) bool {
 	name := at[1:]
 	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_NOFOLLOW | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_BENEATH}
 	file := m.IsBind()
+	var there, source unix.Stat_t
+	if file && (unix.Stat(m.Source, &source) != nil || source.Mode&unix.S_IFMT != unix.S_IFREG) {
+		return false // a volume in /etc, for which no file may be made
+	}
 	fd, err := unix.Openat2(root, name, &how)
 	if err == unix.ENOENT && file {
 		how.Flags, how.Mode = unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_CLOEXEC, 0o644
@@ -205,14 +209,13 @@ func isPlain(root int, m *configs.Mount) bool {
 		return false
 	}
 	defer unix.Close(fd)
-	var there, source unix.Stat_t
 	if unix.Fstat(fd, &there) != nil {
 		return false
 	}
 	if !file {
 		return there.Mode&unix.S_IFMT == unix.S_IFDIR
 	}
-	return there.Mode&unix.S_IFMT == unix.S_IFREG && unix.Stat(m.Source, &source) == nil && source.Mode&unix.S_IFMT == unix.S_IFREG
+	return there.Mode&unix.S_IFMT == unix.S_IFREG
 }
 
 // hierarchies are the names of cgroup v1's, as they are mounted on the node; nil

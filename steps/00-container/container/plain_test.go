@@ -98,6 +98,27 @@ func TestALinkInEtcIsLeftToLibcontainer(t *testing.T) {
 	}
 }
 
+// A volume in /etc gets a directory, and it is libcontainer that makes it.
+func TestAVolumeInEtcIsLeftToLibcontainer(t *testing.T) {
+	runtimetest.NeedRoot(t)
+	rootfs := newRootfs(t)
+	if err := os.Mkdir(filepath.Join(rootfs, "etc"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	spec := newSpec(rootfs)
+	spec.Mounts = append(spec.Mounts, specs.Mount{Destination: "/etc/app", Type: "bind", Source: t.TempDir(), Options: []string{"bind", "ro"}})
+	config, err := configOf("volume", spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := newPlainTree(config); err != nil {
+		t.Fatal(err)
+	}
+	if there, err := os.Lstat(filepath.Join(rootfs, "etc/app")); err == nil {
+		t.Errorf("/etc/app was made, with mode %v", there.Mode())
+	}
+}
+
 func TestADeviceWhereOthersCanWriteIsLeftToLibcontainer(t *testing.T) {
 	runtimetest.NeedRoot(t)
 	for place, want := range map[string]bool{"/dev/x": true, "/dev/net/../y": true, "/dev/shm/x": false, "/dev/../x": false} {
