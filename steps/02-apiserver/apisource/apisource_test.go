@@ -9,15 +9,17 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/fake"
 	kubetesting "k8s.io/client-go/testing"
 
-	"github.com/k8s-groundup/groundup/steps/01-kubelet/manifest"
 	"github.com/k8s-groundup/groundup/steps/01-kubelet/podsource"
 	"github.com/k8s-groundup/groundup/steps/01-kubelet/podsource/podsourcetest"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/server/servertest"
 )
 
 func newSource(t *testing.T, client *fake.Clientset) *Source {
@@ -25,20 +27,22 @@ func newSource(t *testing.T, client *fake.Clientset) *Source {
 	return New(client, "node-1", slog.New(slog.DiscardHandler))
 }
 
+// TestConformance asks a real server. A fake clientset loses what changes between
+// a list and the watch that follows it, for it knows no resource versions.
 func TestConformance(t *testing.T) {
 	podsourcetest.Run(t, func(t *testing.T) podsourcetest.Origin {
-		client := fake.NewClientset()
+		_, config := servertest.Start(t, servertest.Config())
+		client, err := kubernetes.NewForConfig(config)
+		if err != nil {
+			t.Fatal(err)
+		}
 		api := client.CoreV1().Pods("default")
-		return podsourcetest.Origin{Source: newSource(t, client), Set: func(t *testing.T, pods ...*corev1.Pod) {
+		return podsourcetest.Origin{Source: New(client, "node-1", slog.New(slog.DiscardHandler)), Set: func(t *testing.T, pods ...*corev1.Pod) {
 			wanted := map[string]bool{}
 			for _, p := range pods {
-				p.Namespace, p.UID, p.Spec.NodeName = "default", types.UID("uid-of-"+p.Name), "node-1"
-				manifest.SetDefaults(p) // as the API server does
+				p.Spec.NodeName = "node-1"
 				wanted[p.Name] = true
-				if _, err := api.Get(t.Context(), p.Name, metav1.GetOptions{}); err == nil {
-					continue
-				}
-				if _, err := api.Create(t.Context(), p, metav1.CreateOptions{}); err != nil {
+				if _, err := api.Create(t.Context(), p, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
 					t.Fatal(err)
 				}
 			}
@@ -50,7 +54,7 @@ func TestConformance(t *testing.T) {
 				if wanted[p.Name] {
 					continue
 				}
-				if err := api.Delete(t.Context(), p.Name, metav1.DeleteOptions{}); err != nil {
+				if err := api.Delete(t.Context(), p.Name, *metav1.NewDeleteOptions(0)); err != nil {
 					t.Fatal(err)
 				}
 			}
