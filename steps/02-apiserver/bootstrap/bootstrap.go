@@ -21,6 +21,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -123,9 +124,11 @@ func Ensure(ctx context.Context, server resource.Server, c Config) error {
 			return fmt.Errorf("bootstrap: %s %q: %w", o.of, o.obj.GetName(), err)
 		}
 	}
-	_, err := server.Update(ctx, endpoints, metav1.NamespaceDefault, "kubernetes", func(obj resource.Object) error {
-		obj.(*corev1.Endpoints).Subsets = subsets(c)
-		return nil
+	err := server.Update(ctx, endpoints, metav1.NamespaceDefault, "kubernetes", func(obj resource.Object) (changed bool, err error) {
+		ours, told := obj.(*corev1.Endpoints), subsets(c)
+		changed = !equality.Semantic.DeepEqual(ours.Subsets, told)
+		ours.Subsets = told
+		return changed, nil
 	})
 	if err != nil {
 		return fmt.Errorf("bootstrap: tell where the API server is: %w", err)

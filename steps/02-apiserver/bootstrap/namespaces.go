@@ -122,11 +122,10 @@ func (n *Namespaces) publish(ctx context.Context, meta metav1.ObjectMeta) error 
 	if m := found.(*corev1.ConfigMap); len(m.Data) == 1 && m.Data["ca.crt"] == n.RootCA && m.Annotations[description] != "" {
 		return nil
 	}
-	_, err = n.Server.Update(ctx, configMaps, meta.Namespace, meta.Name, func(obj resource.Object) error {
+	return n.Server.Update(ctx, configMaps, meta.Namespace, meta.Name, func(obj resource.Object) (changed bool, err error) {
 		n.fill(obj.(*corev1.ConfigMap))
-		return nil
+		return true, nil
 	})
-	return err
 }
 
 func (n *Namespaces) fill(m *corev1.ConfigMap) {

@@ -41,7 +41,7 @@ type Objects interface {
 	Delete(ctx context.Context, of schema.GroupResource, namespace, name string) error
 
 	// Update calls change with the newest object, possibly several times.
-	Update(ctx context.Context, of schema.GroupResource, namespace, name string, change func(resource.Object) error) (resource.Object, error)
+	Update(ctx context.Context, of schema.GroupResource, namespace, name string, change func(resource.Object) (changed bool, err error)) error
 }
 
 // A Follower tells of every object of a resource: first of those that there are,
@@ -133,20 +133,25 @@ func (e *Emptier) deleteEverything(ctx context.Context, name string) (found int,
 // letGo takes our name out, and deletes what nothing keeps any more. A second
 // delete is needed, because a change that the server makes by itself removes nothing.
 func (e *Emptier) letGo(ctx context.Context, name string) error {
-	obj, err := e.Objects.Update(ctx, namespaces, "", name, release)
-	if err != nil || obj.GetDeletionTimestamp() == nil {
+	deleted := false
+	err := e.Objects.Update(ctx, namespaces, "", name, func(obj resource.Object) (changed bool, err error) {
+		deleted = obj.GetDeletionTimestamp() != nil
+		return release(obj.(*corev1.Namespace)), nil
+	})
+	if err != nil || !deleted {
 		return err
 	}
 	return e.Objects.Delete(ctx, namespaces, "", name)
 }
 
 // release takes out our name, if the namespace is still the one that was deleted.
-func release(obj resource.Object) error {
-	ns := obj.(*corev1.Namespace)
-	if terminating(ns) {
-		ns.Spec.Finalizers = slices.DeleteFunc(ns.Spec.Finalizers, func(f corev1.FinalizerName) bool { return f == corev1.FinalizerKubernetes })
+func release(ns *corev1.Namespace) (changed bool) {
+	i := slices.Index(ns.Spec.Finalizers, corev1.FinalizerKubernetes)
+	if i < 0 || !terminating(ns) {
+		return false
 	}
-	return nil
+	ns.Spec.Finalizers = slices.Delete(ns.Spec.Finalizers, i, i+1)
+	return true
 }
 
 // holds says whether objects of a row are in namespaces by themselves: not in

@@ -81,14 +81,15 @@ func (s *store) drop(of schema.GroupResource, key string) {
 	delete(s.objects[of], key)
 }
 
-func (s *store) Update(_ context.Context, of schema.GroupResource, namespace, name string, change func(resource.Object) error) (resource.Object, error) {
+func (s *store) Update(_ context.Context, of schema.GroupResource, namespace, name string, change func(resource.Object) (bool, error)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	o, ok := s.objects[of][namespace+"/"+name]
 	if !ok {
-		return nil, apierrors.NewNotFound(of, name)
+		return apierrors.NewNotFound(of, name)
 	}
-	return o, change(o)
+	_, err := change(o)
+	return err
 }
 
 func (s *store) Follow(ctx context.Context, of schema.GroupResource, changed func(resource.Object, bool)) error {

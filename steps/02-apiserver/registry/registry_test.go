@@ -125,6 +125,20 @@ func follow(t *testing.T, who string, r *Registry, from string, n int) {
 	}
 }
 
+func TestAChangeOfNothingIsNotWritten(t *testing.T) {
+	r := run(t, memory.New(), row())
+	made, err := r.Create(t.Context(), "ns", configMap("a"), Write{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Change(t.Context(), "ns", "a", func(old resource.Object) (resource.Object, error) { return old, nil }); err != nil {
+		t.Fatal(err)
+	}
+	if now, err := r.Get(t.Context(), "ns", "a", ""); err != nil || now.Revision != made.Revision {
+		t.Errorf("got revision %d, %v; want that of its creation, %d", now.Revision, err, made.Revision)
+	}
+}
+
 func TestAWatchTellsWhatItsSelectionSees(t *testing.T) {
 	r := run(t, memory.New(), row())
 	o := &internalversion.ListOptions{ResourceVersion: strconv.FormatInt(r.Cache.Revision(), 10)}

@@ -37,9 +37,10 @@ func (r *Registry) Update(ctx context.Context, namespace, name string, w Write, 
 }
 
 // Change changes an object in the name of the server itself, which may do what
-// no strategy allows a client: give a pod its node.
-func (r *Registry) Change(ctx context.Context, namespace, name string, change Change) (item *cache.Item, err error) {
-	err = r.retry(ctx, namespace, name, "update", func(old *cache.Item) error {
+// no strategy allows a client: give a pod its node. A change that returns old has
+// changed nothing.
+func (r *Registry) Change(ctx context.Context, namespace, name string, change Change) error {
+	return r.retry(ctx, namespace, name, "update", func(old *cache.Item) error {
 		if old == nil {
 			return apierrors.NewNotFound(r.Row.GroupResource(), name)
 		}
@@ -47,14 +48,12 @@ func (r *Registry) Change(ctx context.Context, namespace, name string, change Ch
 		if err != nil {
 			return told(err)
 		}
-		if equality.Semantic.DeepEqual(next, old.Object) {
-			item = old
+		if next == old.Object {
 			return r.stillNewest(ctx, old)
 		}
-		item, err = r.mark(ctx, old, next, false)
+		_, err = r.mark(ctx, old, next, false)
 		return err
 	})
-	return item, err
 }
 
 // retry calls try with the newest item, nil if there is none, until the store has nothing

@@ -148,8 +148,9 @@ type Server interface {
 	List(ctx context.Context, resource schema.GroupResource, namespace string) ([]Object, error)
 
 	// Update changes an object: change is called with the newest one, possibly
-	// several times, until it could be written or returned an error.
-	Update(ctx context.Context, resource schema.GroupResource, namespace, name string, change func(Object) error) (Object, error)
+	// several times, until it could be written or change returned an error, or
+	// said that it had changed nothing.
+	Update(ctx context.Context, resource schema.GroupResource, namespace, name string, change func(Object) (changed bool, err error)) error
 
 	// Create stores a new object, by the same way as a client's.
 	Create(ctx context.Context, resource schema.GroupResource, obj Object) (Object, error)

@@ -76,8 +76,7 @@ func apply(ctx context.Context, server resource.Server, namespace, name string, 
 		}
 		return f(pod.DeepCopyObject().(resource.Object))
 	}
-	_, err := server.Update(ctx, pods, namespace, name, f)
-	return err
+	return server.Update(ctx, pods, namespace, name, func(pod resource.Object) (changed bool, err error) { return true, f(pod) })
 }
 
 // bindable returns why the pod can't be given to the binding's node.

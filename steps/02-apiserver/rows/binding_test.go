@@ -27,11 +27,12 @@ func (s *onePod) Get(_ context.Context, of schema.GroupResource, _, name string)
 	return s.pod, nil
 }
 
-func (s *onePod) Update(ctx context.Context, of schema.GroupResource, namespace, name string, change func(resource.Object) error) (resource.Object, error) {
+func (s *onePod) Update(ctx context.Context, of schema.GroupResource, namespace, name string, change func(resource.Object) (bool, error)) error {
 	if _, err := s.Get(ctx, of, namespace, name); err != nil {
-		return nil, err
+		return err
 	}
-	return s.pod, change(s.pod)
+	_, err := change(s.pod)
+	return err
 }
 
 func TestBinding(t *testing.T) {

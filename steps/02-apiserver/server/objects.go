@@ -77,20 +77,19 @@ func (o objects) RecallAll(ctx context.Context, r schema.GroupResource) ([]resou
 	return out, err
 }
 
-func (o objects) Update(ctx context.Context, r schema.GroupResource, namespace, name string, change func(resource.Object) error) (resource.Object, error) {
+func (o objects) Update(ctx context.Context, r schema.GroupResource, namespace, name string, change func(resource.Object) (changed bool, err error)) error {
 	reg, err := o.registry(r)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	// By itself, the server may change what no client can.
-	item, err := reg.Change(ctx, namespace, name, func(old resource.Object) (resource.Object, error) {
+	return reg.Change(ctx, namespace, name, func(old resource.Object) (resource.Object, error) {
 		next := old.DeepCopyObject().(resource.Object)
-		return next, change(next)
+		if changed, err := change(next); err != nil || changed {
+			return next, err
+		}
+		return old, nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return item.Object.DeepCopyObject().(resource.Object), nil
 }
 
 func (o objects) Create(ctx context.Context, r schema.GroupResource, obj resource.Object) (resource.Object, error) {

@@ -47,6 +47,6 @@ func table(row *resource.Resource, items []*cache.Item, meta metav1.ListMeta, in
 // partial shows an object's metadata alone.
 func partial(obj resource.Object, version string) *metav1.PartialObjectMetadata {
 	p := &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{APIVersion: metav1.GroupName + "/" + version, Kind: string(asPartial)}}
-	obj.DeepCopyObject().(metav1.ObjectMetaAccessor).GetObjectMeta().(*metav1.ObjectMeta).DeepCopyInto(&p.ObjectMeta)
+	obj.(metav1.ObjectMetaAccessor).GetObjectMeta().(*metav1.ObjectMeta).DeepCopyInto(&p.ObjectMeta)
 	return p
 }

@@ -2,6 +2,7 @@ package framework
 
 import (
 	"maps"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -114,11 +115,21 @@ func requests(pod *corev1.Pod) (actual, nonZero Resources) {
 	actual = NewResources(list)
 
 	podLevel := resourcehelper.IsPodLevelRequestsSet(pod)
+	missing := func(name corev1.ResourceName) bool {
+		if _, set := list[name]; podLevel && set {
+			return false
+		}
+		return len(pod.Status.ContainerStatuses) > 0 || // and what they say may be what counts
+			slices.ContainsFunc(slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers), func(c corev1.Container) bool {
+				_, set := c.Resources.Requests[name]
+				return !set
+			})
+	}
 	defaults := corev1.ResourceList{}
-	if _, set := list[corev1.ResourceCPU]; !podLevel || !set {
+	if missing(corev1.ResourceCPU) {
 		defaults[corev1.ResourceCPU] = *resource.NewMilliQuantity(defaultMilliCPU, resource.DecimalSI)
 	}
-	if _, set := list[corev1.ResourceMemory]; !podLevel || !set {
+	if missing(corev1.ResourceMemory) {
 		defaults[corev1.ResourceMemory] = *resource.NewQuantity(defaultMemory, resource.BinarySI)
 	}
 	nonZero = actual

@@ -107,19 +107,19 @@ func (s *Server) RecallAll(ctx context.Context, gr schema.GroupResource) ([]reso
 }
 
 // Update implements resource.Server.
-func (s *Server) Update(_ context.Context, gr schema.GroupResource, namespace, name string, change func(resource.Object) error) (resource.Object, error) {
+func (s *Server) Update(_ context.Context, gr schema.GroupResource, namespace, name string, change func(resource.Object) (changed bool, err error)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	o, ok := s.objects[key(gr, namespace, name)]
 	if s.Err != nil || !ok {
-		return nil, cmp.Or(s.Err, error(apierrors.NewNotFound(gr, name)))
+		return cmp.Or(s.Err, error(apierrors.NewNotFound(gr, name)))
 	}
 	o = clone(o)
-	if err := change(o); err != nil {
-		return nil, err
+	changed, err := change(o)
+	if err == nil && changed {
+		s.put(gr, o)
 	}
-	s.put(gr, o)
-	return clone(o), nil
+	return err
 }
 
 // Create implements resource.Server. UIDs are uid-1, uid-2 and so on.

@@ -43,7 +43,7 @@ func parse(args []string) (*flags, *config.Config, error) {
 	fs.StringVar(&f.authorization, "authorization-kubeconfig", "", "`file` by which the API server is asked what clients may do (default: --kubeconfig)")
 	fs.StringVar(&f.clientCA, "client-ca-file", "", "`file` with the authorities of clients' certificates (default: that of --authentication-kubeconfig)")
 	fs.StringVar(&f.bind, "bind-address", "0.0.0.0", "`address` to listen on")
-	fs.IntVar(&f.port, "secure-port", 10259, "`port` to listen on")
+	fs.IntVar(&f.port, "secure-port", 10259, "`port` to listen on; 0 to listen on none")
 	fs.StringVar(&f.tlsCert, "tls-cert-file", "", "`file` with the certificate to serve with; without it one is made that nobody knows")
 	fs.StringVar(&f.tlsKey, "tls-private-key-file", "", "`file` with its key")
 	leader := fs.Bool("leader-elect", true, "schedule only while no other scheduler does that holds the same Lease")

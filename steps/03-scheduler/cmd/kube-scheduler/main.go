@@ -95,10 +95,6 @@ func run(ctx context.Context, args []string, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	certificate, err := serving.TLS(f.tlsCert, f.tlsKey, f.bind)
-	if err != nil {
-		return err
-	}
 	election, err := newElection(conf, leading, log)
 	if err != nil {
 		return err
@@ -107,14 +103,20 @@ func run(ctx context.Context, args []string, stderr io.Writer) error {
 		Checks:  map[string]func() error{"informer-sync": s.Ready, "leaderElection": election.check},
 		Metrics: watching.Metrics.Handler(), Config: conf, Why: &watching.Decisions, Profiling: *conf.EnableProfiling,
 	}.Handler(access)
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(f.bind, strconv.Itoa(f.port)))
-	if err != nil {
-		return err
-	}
-	log.Info("listening", "address", listener.Addr().String())
 
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return serving.Run(ctx, listener, certificate, handler, log) })
+	if f.port != 0 {
+		certificate, err := serving.TLS(f.tlsCert, f.tlsKey, f.bind)
+		if err != nil {
+			return err
+		}
+		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(f.bind, strconv.Itoa(f.port)))
+		if err != nil {
+			return err
+		}
+		log.Info("listening", "address", listener.Addr().String())
+		group.Go(func() error { return serving.Run(ctx, listener, certificate, handler, log) })
+	}
 	group.Go(func() error { return s.Watch(ctx) })
 	telling, told := context.WithCancel(context.WithoutCancel(ctx))
 	group.Go(func() error { return news.Run(telling) })
