@@ -221,4 +221,11 @@ func value(v *runtimeapi.UInt64Value) *uint64 {
 }
 
 // timeOf turns nanoseconds since 1970 into a time.
-func timeOf(ns int64) metav1.Time { return metav1.NewTime(time.Unix(0, ns)) }
+// timeOf is when a runtime has measured: now if it does not say, as containerd of a
+// pod's network.
+func timeOf(ns int64) metav1.Time {
+	if ns == 0 {
+		return metav1.Now()
+	}
+	return metav1.NewTime(time.Unix(0, ns))
+}

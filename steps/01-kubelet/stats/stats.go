@@ -10,7 +10,6 @@ package stats
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -20,17 +19,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 	statsapi "k8s.io/kubelet/pkg/apis/stats/v1alpha1"
-	runtimelabels "k8s.io/kubelet/pkg/types"
 
 	"github.com/k8s-groundup/groundup/steps/01-kubelet/volume"
 )
-
-// A Runtime is the part of the CRI that has numbers.
-// runtimeapi.RuntimeServiceServer has it.
-type Runtime interface {
-	ListPodSandboxStats(context.Context, *runtimeapi.ListPodSandboxStatsRequest) (*runtimeapi.ListPodSandboxStatsResponse, error)
-	ListContainerStats(context.Context, *runtimeapi.ListContainerStatsRequest) (*runtimeapi.ListContainerStatsResponse, error)
-}
 
 // Images is the part of the image service that has numbers.
 type Images interface {
@@ -119,45 +110,6 @@ func forgetDisks(s *statsapi.PodStats) {
 	for i := range s.Containers {
 		s.Containers[i].Rootfs, s.Containers[i].Logs = nil, nil
 	}
-}
-
-// sandboxes asks the runtime. One that has no numbers of pods (containerd 1.6)
-// has those of containers, which make up a pod's.
-func (p *Provider) sandboxes(ctx context.Context) ([]*runtimeapi.PodSandboxStats, error) {
-	reply, err := p.conf.Runtime.ListPodSandboxStats(ctx, &runtimeapi.ListPodSandboxStatsRequest{})
-	if err == nil {
-		return reply.GetStats(), nil
-	}
-	list, listErr := p.conf.Runtime.ListContainerStats(ctx, &runtimeapi.ListContainerStatsRequest{})
-	if listErr != nil {
-		return nil, errors.Join(err, listErr)
-	}
-	return group(list.GetStats()), nil
-}
-
-func group(containers []*runtimeapi.ContainerStats) []*runtimeapi.PodSandboxStats {
-	var out []*runtimeapi.PodSandboxStats
-	byUID := map[string]*runtimeapi.PodSandboxStats{}
-	for _, c := range containers {
-		labels := c.GetAttributes().GetLabels()
-		uid := runtimelabels.GetPodUID(labels)
-		if uid == "" { // not a kubelet's container
-			continue
-		}
-		s := byUID[uid]
-		if s == nil {
-			s = &runtimeapi.PodSandboxStats{
-				Attributes: &runtimeapi.PodSandboxAttributes{Metadata: &runtimeapi.PodSandboxMetadata{
-					Uid: uid, Name: runtimelabels.GetPodName(labels), Namespace: runtimelabels.GetPodNamespace(labels),
-				}},
-				Linux: &runtimeapi.LinuxPodSandboxStats{},
-			}
-			byUID[uid] = s
-			out = append(out, s)
-		}
-		s.Linux.Containers = append(s.Linux.Containers, c)
-	}
-	return out
 }
 
 // disks adds the node's file systems.

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
@@ -23,6 +25,7 @@ import (
 // has them of containers only.
 type fake struct {
 	podNumbers bool
+	ended      bool // one of its sandboxes, which it fails to measure
 	err        error
 	dir        string
 }
@@ -42,19 +45,47 @@ func containerNumbers(name string) *runtimeapi.ContainerStats {
 }
 
 func (f *fake) ListPodSandboxStats(context.Context, *runtimeapi.ListPodSandboxStatsRequest) (*runtimeapi.ListPodSandboxStatsResponse, error) {
-	if f.err != nil || !f.podNumbers {
-		return nil, errors.Join(f.err, errors.New("unimplemented"))
+	switch {
+	case f.err != nil:
+		return nil, f.err
+	case !f.podNumbers:
+		return nil, status.Error(codes.Unimplemented, "no numbers of pods")
+	case f.ended:
+		return nil, errors.New("cgroup deleted")
 	}
-	return &runtimeapi.ListPodSandboxStatsResponse{Stats: []*runtimeapi.PodSandboxStats{{
+	return &runtimeapi.ListPodSandboxStatsResponse{Stats: []*runtimeapi.PodSandboxStats{podNumbers()}}, nil
+}
+
+func (f *fake) PodSandboxStats(_ context.Context, r *runtimeapi.PodSandboxStatsRequest) (*runtimeapi.PodSandboxStatsResponse, error) {
+	if r.PodSandboxId != "s" {
+		return nil, errors.New("cgroup deleted")
+	}
+	return &runtimeapi.PodSandboxStatsResponse{Stats: podNumbers()}, f.err
+}
+
+// ListPodSandbox has one sandbox that ends while it is measured.
+func (f *fake) ListPodSandbox(context.Context, *runtimeapi.ListPodSandboxRequest) (*runtimeapi.ListPodSandboxResponse, error) {
+	return &runtimeapi.ListPodSandboxResponse{Items: []*runtimeapi.PodSandbox{{Id: "s"}, {Id: "ending"}}}, f.err
+}
+
+// ListContainers has them all but those that have ended.
+func (f *fake) ListContainers(context.Context, *runtimeapi.ListContainersRequest) (*runtimeapi.ListContainersResponse, error) {
+	return &runtimeapi.ListContainersResponse{Containers: []*runtimeapi.Container{{Id: "id-a"}, {Id: "id-b"}, {Id: "id-x"}}}, f.err
+}
+
+func podNumbers() *runtimeapi.PodSandboxStats {
+	ended := containerNumbers("init")
+	ended.Cpu, ended.Memory = nil, nil
+	return &runtimeapi.PodSandboxStats{
 		Attributes: &runtimeapi.PodSandboxAttributes{Metadata: &runtimeapi.PodSandboxMetadata{Name: "web", Namespace: "default", Uid: "1234"}},
 		Linux: &runtimeapi.LinuxPodSandboxStats{
 			Cpu:        &runtimeapi.CpuUsage{UsageCoreNanoSeconds: u64(7e9)},
 			Memory:     &runtimeapi.MemoryUsage{WorkingSetBytes: u64(250)},
 			Network:    &runtimeapi.NetworkUsage{DefaultInterface: &runtimeapi.NetworkInterfaceUsage{Name: "eth0", RxBytes: u64(11)}},
 			Process:    &runtimeapi.ProcessUsage{ProcessCount: u64(3)},
-			Containers: []*runtimeapi.ContainerStats{containerNumbers("a"), containerNumbers("b")},
+			Containers: []*runtimeapi.ContainerStats{ended, containerNumbers("a"), containerNumbers("b")},
 		},
-	}}}, nil
+	}
 }
 
 func (f *fake) ListContainerStats(context.Context, *runtimeapi.ListContainerStatsRequest) (*runtimeapi.ListContainerStatsResponse, error) {
@@ -137,6 +168,16 @@ func TestARuntimeWithoutNumbersOfPods(t *testing.T) {
 	}
 	if cpu, memory := deref(p[0].CPU.UsageCoreNanoSeconds), deref(p[0].Memory.WorkingSetBytes); cpu != 6e9 || memory != 200 {
 		t.Errorf("got %d and %d, want the sums of the containers", cpu, memory)
+	}
+}
+
+func TestARuntimeThatFailsToMeasureOnePodOfMany(t *testing.T) {
+	p := summary(t, &fake{podNumbers: true, ended: true}, false).Pods
+	if len(p) != 1 || len(p[0].Containers) != 2 || p[0].Network == nil {
+		t.Fatalf("got %+v, want the numbers of the other pod", p)
+	}
+	if since := time.Since(p[0].Network.Time.Time); since > time.Minute {
+		t.Errorf("a network without a time was measured %v ago, want now", since)
 	}
 }
 
