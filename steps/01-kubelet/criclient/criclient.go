@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"strings"
 	"time"
@@ -91,28 +90,46 @@ func (c *Client) Close() error {
 	return errors.Join(errs...)
 }
 
-// Subscribe delivers container events until ctx is done or the runtime has no
-// more, and then closes the channel. A runtime without events is no error: the
-// kubelet asks it from time to time anyway.
+// Subscribe delivers container events until ctx is done, and then closes the channel.
+// A runtime without events is no error: the channel is closed at once, and the kubelet
+// asks from time to time anyway. One that ends is subscribed to again when it is back.
 func (c *Client) Subscribe(ctx context.Context) <-chan *runtimeapi.ContainerEventResponse {
 	events := make(chan *runtimeapi.ContainerEventResponse)
 	go func() {
 		defer close(events)
-		stream, err := c.runtime.GetContainerEvents(ctx, &runtimeapi.GetEventsRequest{})
-		for err == nil {
-			var e *runtimeapi.ContainerEventResponse
-			if e, err = stream.Recv(); err == nil {
-				select {
-				case events <- e:
-				case <-ctx.Done():
-				}
+		for {
+			err := c.forward(ctx, events)
+			if ctx.Err() != nil || status.Code(err) == codes.Unimplemented {
+				return
 			}
-		}
-		if code := status.Code(err); ctx.Err() == nil && code != codes.Unimplemented && !errors.Is(err, io.EOF) {
-			c.log.Warn("no more events from the container runtime", "err", err)
+			c.log.Warn("no events from the container runtime: subscribing again", "err", err)
+			select {
+			case <-time.After(time.Second):
+			case <-ctx.Done():
+				return
+			}
 		}
 	}()
 	return events
+}
+
+// forward delivers the events of one subscription, to its end.
+func (c *Client) forward(ctx context.Context, events chan<- *runtimeapi.ContainerEventResponse) error {
+	stream, err := c.runtime.GetContainerEvents(ctx, &runtimeapi.GetEventsRequest{}, grpc.WaitForReady(true))
+	if err != nil {
+		return err
+	}
+	for {
+		e, err := stream.Recv()
+		if err != nil {
+			return err
+		}
+		select {
+		case events <- e:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // call forwards one call within the time that it may take; 0 is no limit.

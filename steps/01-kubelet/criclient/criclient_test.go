@@ -60,3 +60,49 @@ func TestDialNamesTheEndpoint(t *testing.T) {
 		}
 	}
 }
+
+// An eventful runtime has one event for each subscription, and ends it.
+type eventful struct {
+	*fakecri.Runtime
+}
+
+func (eventful) GetContainerEvents(_ *runtimeapi.GetEventsRequest, stream grpc.ServerStreamingServer[runtimeapi.ContainerEventResponse]) error {
+	return stream.Send(&runtimeapi.ContainerEventResponse{ContainerId: "c1"})
+}
+
+// A runtime that is started again has ended the subscription.
+func TestEventsGoOnWhenTheRuntimeIsBack(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "cri.sock")
+	serve := func() (stop func()) {
+		l, err := net.Listen("unix", socket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		server := grpc.NewServer()
+		runtimeapi.RegisterRuntimeServiceServer(server, eventful{fakecri.New()})
+		go server.Serve(l)
+		return server.Stop
+	}
+	stop := serve()
+	c, err := criclient.Dial(t.Context(), socket, "", time.Minute, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	events := c.Subscribe(t.Context())
+	next := func(when string) {
+		t.Helper()
+		select {
+		case e, open := <-events:
+			if !open || e.ContainerId != "c1" {
+				t.Fatalf("%s: got event %v, open %v", when, e, open)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatalf("%s: no event", when)
+		}
+	}
+	next("at first")
+	stop()
+	defer serve()()
+	next("after the restart")
+}
