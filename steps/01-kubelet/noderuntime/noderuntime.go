@@ -17,6 +17,8 @@ import (
 	"path/filepath"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 	"k8s.io/cri-streaming/pkg/streaming"
 
@@ -78,6 +80,9 @@ func dial(ctx context.Context, conf *config.Configuration, log *slog.Logger) (*R
 	if err != nil {
 		return nil, err
 	}
+	if err := sameCgroupDriver(ctx, c); err != nil {
+		return nil, errors.Join(fmt.Errorf("container runtime at %s: %w", conf.ContainerRuntimeEndpoint, err), c.Close())
+	}
 	return &Runtime{
 		RuntimeServiceServer: c, Images: c, subscribe: c.Subscribe,
 		Run: func(ctx context.Context) error {
@@ -87,15 +92,31 @@ func dial(ctx context.Context, conf *config.Configuration, log *slog.Logger) (*R
 	}, nil
 }
 
+// sameCgroupDriver refuses a runtime that hands cgroups to systemd: it takes the names
+// of slices, and no pod would start. One that does not tell, as containerd before 2.0,
+// is believed to go along.
+func sameCgroupDriver(ctx context.Context, r runtimeapi.RuntimeServiceServer) error {
+	conf, err := r.RuntimeConfig(ctx, &runtimeapi.RuntimeConfigRequest{})
+	switch {
+	case status.Code(err) == codes.Unimplemented:
+		return nil
+	case err != nil:
+		return fmt.Errorf("ask for the configuration: %w", err)
+	case conf.Linux != nil && conf.Linux.CgroupDriver != runtimeapi.CgroupDriver_CGROUPFS:
+		return errors.New("its cgroup driver is systemd, and this kubelet's is cgroupfs: set SystemdCgroup = false in containerd's configuration")
+	}
+	return nil
+}
+
 // LacksSeccomp reports whether the runtime says that it can't filter system
 // calls. One that says nothing of it, as containerd does, is taken to be able to.
 func (r *Runtime) LacksSeccomp(ctx context.Context) (bool, error) {
-	status, err := r.Status(ctx, &runtimeapi.StatusRequest{Verbose: true})
+	reply, err := r.Status(ctx, &runtimeapi.StatusRequest{Verbose: true})
 	if err != nil {
 		return false, fmt.Errorf("ask the container runtime for its status: %w", err)
 	}
 	var host struct{ Seccomp *bool }
-	if err := json.Unmarshal([]byte(cmp.Or(status.GetInfo()["host"], "{}")), &host); err != nil {
+	if err := json.Unmarshal([]byte(cmp.Or(reply.GetInfo()["host"], "{}")), &host); err != nil {
 		return false, fmt.Errorf("status of the container runtime: %w", err)
 	}
 	return host.Seccomp != nil && !*host.Seccomp, nil
