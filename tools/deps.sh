@@ -11,6 +11,7 @@ needs=(
   "pkg-config     pkg-config        to find libseccomp"
   "/usr/include/seccomp.h libseccomp-dev  the seccomp profile of containers"
   "dbus-daemon    dbus-daemon       the test of a node that shuts down"
+  "containerd     containerd        the test of the kubelet with another runtime than ours"
 )
 if [ "${1:-}" = bench ]; then
   needs+=("runc           runc              the peer that we measure against")
@@ -41,3 +42,8 @@ sudo=()
 echo "installing: ${missing[*]}"
 "${sudo[@]}" apt-get update -qq
 DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}"
+
+# Tests start a containerd of their own. Nobody has asked for the package's service.
+if [[ " ${missing[*]} " = *" containerd "* ]] && [ -d /run/systemd/system ]; then
+  "${sudo[@]}" systemctl disable --quiet --now containerd
+fi
