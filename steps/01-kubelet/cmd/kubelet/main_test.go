@@ -202,7 +202,7 @@ func describe(p *corev1.Pod) string {
 	return s
 }
 
-func read(t *testing.T, file string) string {
+func read(t testing.TB, file string) string {
 	t.Helper()
 	data, err := os.ReadFile(file)
 	if err != nil {

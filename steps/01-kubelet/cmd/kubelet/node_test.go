@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -27,16 +28,22 @@ import (
 
 var built nodetest.Built
 
-func TestMain(m *testing.M) { nodetest.Main(m, main, &built) }
+func TestMain(m *testing.M) {
+	if os.Getenv("CNI_COMMAND") != "" { // containerd's way to call this binary
+		os.Exit(cniPlugin())
+	}
+	nodetest.Main(m, main, &built)
+}
 
 // A node is a directory with everything that a kubelet has on a machine, and
 // the kubelet that runs there at the moment.
 type node struct {
-	t       testing.TB
-	dir     string
-	cgroup  string
-	kubelet *exec.Cmd
-	log     *os.File
+	t        testing.TB
+	dir      string
+	cgroup   string
+	endpoint string // of the container runtime; "" is the one in the kubelet
+	kubelet  *exec.Cmd
+	log      *os.File
 }
 
 func needsRoot(t testing.TB) { nodetest.NeedsRoot(t) }
@@ -97,6 +104,9 @@ func (n *node) start() {
 	cmd := exec.Command("/proc/self/exe", "--config", n.path("kubelet.yaml"), "--root-dir", n.path("kubelet"),
 		"--runtime-root", n.path("rt"), "--runtime-state", n.path("run"), "--shim", built.Shim, "--network", "bridge",
 		"--hostname-override", "node", "--node-ip", "192.0.2.7")
+	if n.endpoint != "" {
+		cmd.Args = append(cmd.Args, "--container-runtime-endpoint", n.endpoint)
+	}
 	cmd.Env = append(os.Environ(), nodetest.AsKubelet+"=1")
 	cmd.Stdout, cmd.Stderr = n.log, n.log
 	if err := cmd.Start(); err != nil {
@@ -186,7 +196,7 @@ func (n *node) stop() {
 // ended. A pod's reaper ends a moment after its shim.
 func (n *node) leftovers() {
 	n.t.Helper()
-	n.untilNone(func() []string { return append(n.processes(), n.ofPods()...) })
+	n.untilNone(func() []string { return append(processes(n.dir), n.ofPods()...) })
 }
 
 // leftoversOfPods waits until nothing is there that no pod should leave behind:
@@ -207,25 +217,31 @@ func (n *node) untilNone(find func() []string) {
 	n.t.Errorf("left behind: %q", left)
 }
 
-// processes lists the command lines of the node's processes.
-func (n *node) processes() (found []string) {
+// processes lists the command lines of processes that name the directory.
+func processes(dir string) (found []string) {
 	procs, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 	for _, p := range procs {
-		if cmdline, _ := os.ReadFile(p); bytes.Contains(cmdline, []byte(n.dir)) {
+		if cmdline, _ := os.ReadFile(p); bytes.Contains(cmdline, []byte(dir)) {
 			found = append(found, string(cmdline))
 		}
 	}
 	return found
 }
 
-// ofPods lists the mounts, cgroups, directories and namespaces of pods.
-func (n *node) ofPods() (found []string) {
-	mounts, _ := os.ReadFile("/proc/self/mountinfo")
-	for line := range strings.Lines(string(mounts)) {
-		if strings.Contains(line, n.dir+"/kubelet/") || strings.Contains(line, n.dir+"/run/") || strings.Contains(line, n.dir+"/rt/containers") {
+// mounts lists the mounts on paths that begin so.
+func mounts(prefixes ...string) (found []string) {
+	all, _ := os.ReadFile("/proc/self/mountinfo")
+	for line := range strings.Lines(string(all)) {
+		if slices.ContainsFunc(prefixes, func(p string) bool { return strings.Contains(line, " "+p) }) {
 			found = append(found, line)
 		}
 	}
+	return found
+}
+
+// ofPods lists the mounts, cgroups, directories and namespaces of pods.
+func (n *node) ofPods() []string {
+	found := mounts(n.dir+"/kubelet/", n.dir+"/run/", n.dir+"/rt/containers")
 	for _, pattern := range []string{"/sys/fs/cgroup/*" + n.cgroup + "/kubepods/pod*", "/sys/fs/cgroup/*" + n.cgroup + "/kubepods/*/pod*",
 		n.path("kubelet/pods/*"), n.path("logs/*"), n.path("run/pods/*"), n.path("run/netns/*")} {
 		left, _ := filepath.Glob(pattern)
