@@ -70,19 +70,34 @@ func TestMemoryPerPod(t *testing.T) {
 	var perPod int
 	runtimetest.Eventually(t, fmt.Sprintf("reaper, shim and pause process of a pod take at most %d bytes", limit), func() bool {
 		time.Sleep(100 * time.Millisecond) // smaps are not cheap to read
-		perPod = pss(t, conf.ShimPath) / pods
+		perPod = pss(t, shimOf(t, conf.ShimPath)) / pods
 		return perPod <= limit
 	})
 	t.Logf("PSS per pod: %.2f MB", float64(perPod)/1e6)
 }
 
-// pss sums up the processes that run the shim's binary: reapers, shims, and
+// shimOf is the program that shims run which were started of the binary.
+func shimOf(t *testing.T, binary string) os.FileInfo {
+	t.Helper()
+	paths, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, path := range paths {
+		if line, err := os.ReadFile(path); err == nil && strings.HasPrefix(string(line), binary+"\x00pod\x00") {
+			if exe, err := os.Stat(filepath.Join(filepath.Dir(path), "exe")); err == nil {
+				return exe
+			}
+		}
+	}
+	t.Fatalf("no shim of %s runs", binary)
+	return nil
+}
+
+// pss sums up the processes that run the shim's program: reapers, shims, and
 // pause processes.
-func pss(t *testing.T, binary string) (sum int) {
+func pss(t *testing.T, binary os.FileInfo) (sum int) {
 	t.Helper()
 	paths, _ := filepath.Glob("/proc/[0-9]*/exe")
 	for _, path := range paths {
-		if exe, err := os.Readlink(path); err != nil || exe != binary {
+		if exe, err := os.Stat(path); err != nil || !os.SameFile(exe, binary) {
 			continue
 		}
 		f, err := os.Open(filepath.Join(filepath.Dir(path), "smaps_rollup"))

@@ -57,8 +57,9 @@ type Stdio struct {
 
 // A Container is a container that has been started.
 type Container struct {
-	c    *libcontainer.Container
-	init *libcontainer.Process // nil after Load
+	c       *libcontainer.Container
+	init    *libcontainer.Process // nil after Load
+	cgroups cgroups.Manager
 }
 
 // A Process is one that Exec has started.
@@ -88,10 +89,14 @@ func start(root, id string, spec *specs.Spec, io Stdio, take func(*configs.Confi
 	if err = tree.save(filepath.Join(root, id)); err == nil {
 		err = c.Run(p)
 	}
+	var m cgroups.Manager
+	if err == nil {
+		m, err = cgroupsOf(c)
+	}
 	if err != nil {
 		return nil, errors.Join(err, c.Destroy())
 	}
-	return &Container{c, p}, nil
+	return &Container{c, p, m}, nil
 }
 
 func configOf(id string, spec *specs.Spec) (*configs.Config, error) {
@@ -104,11 +109,18 @@ func Load(root, id string) (*Container, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Container{c: c}, nil
+	m, err := cgroupsOf(c)
+	if err != nil {
+		return nil, err
+	}
+	return &Container{c: c, cgroups: m}, nil
 }
 
 // PID is the container's first process.
 func (c *Container) PID() (int, error) {
+	if c.init != nil {
+		return c.init.Pid()
+	}
 	s, err := c.c.State()
 	if err != nil {
 		return 0, err
@@ -142,20 +154,18 @@ func (c *Container) Signal(sig syscall.Signal) error {
 // OOMKilled reports whether the kernel killed a process of this container
 // because its memory cgroup was full. Only true or false before Destroy.
 func (c *Container) OOMKilled() bool {
-	m, err := c.cgroup()
-	if err != nil {
-		return false
-	}
-	n, err := m.OOMKillCount()
+	n, err := c.cgroups.OOMKillCount()
 	return err == nil && n > 0
 }
 
-func (c *Container) cgroup() (cgroups.Manager, error) {
-	state, err := c.c.State()
+// cgroupsOf is best asked while the container runs: libcontainer looks for its
+// process, and of one that is gone it makes sure in a procfs of its own.
+func cgroupsOf(c *libcontainer.Container) (cgroups.Manager, error) {
+	state, err := c.State()
 	if err != nil {
 		return nil, err
 	}
-	return manager.NewWithPaths(c.c.Config().Cgroups, state.CgroupPaths)
+	return manager.NewWithPaths(c.Config().Cgroups, state.CgroupPaths)
 }
 
 // Destroy kills what is left of the container and removes its cgroups.
@@ -181,12 +191,8 @@ func RemoveCgroup(spec *specs.Spec) error {
 // took them along. A member of a v1 cgroup can fork while we read the list, so
 // the list is read until it is empty.
 func (c *Container) killRest() {
-	m, err := c.cgroup()
-	if err != nil {
-		return
-	}
 	for range 100 {
-		pids, err := m.GetAllPids()
+		pids, err := c.cgroups.GetAllPids()
 		if err != nil || len(pids) == 0 {
 			return
 		}

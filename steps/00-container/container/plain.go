@@ -200,6 +200,7 @@ func isPlain(root int, m *configs.Mount) bool {
 	}
 	fd, err := unix.Openat2(root, name, &how)
 	if err == unix.ENOENT && file {
+		unix.Mkdirat(root, path.Dir(name), 0o755) // an image of one program has no /etc; a link there is refused below
 		how.Flags, how.Mode = unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_CLOEXEC, 0o644
 		fd, err = unix.Openat2(root, name, &how)
 	} else if err == unix.ENOENT {

@@ -28,6 +28,7 @@ import (
 	"github.com/k8s-groundup/groundup/steps/00-container/imageservice"
 	"github.com/k8s-groundup/groundup/steps/00-container/network"
 	"github.com/k8s-groundup/groundup/steps/00-container/network/none"
+	"github.com/k8s-groundup/groundup/steps/00-container/shim"
 	"github.com/k8s-groundup/groundup/steps/00-container/spec"
 	"github.com/k8s-groundup/groundup/steps/00-container/state"
 )
@@ -104,6 +105,7 @@ type Service struct {
 	dirs    state.Dirs
 	log     *slog.Logger
 	host    func() (spec.Host, error)
+	program func() (*shim.Program, error)
 	records records
 	usage   usageCache
 	events  broadcaster
@@ -133,6 +135,7 @@ func Open(conf Config) (*Service, error) {
 		ImageServiceServer: imageservice.New(conf.Images, handlers...),
 	}
 	s.host = sync.OnceValues(s.probe)
+	s.program = sync.OnceValues(func() (*shim.Program, error) { return shim.Open(conf.ShimPath) })
 	if s.streams, err = newStreams(s, conf.StreamAddr); err != nil {
 		return nil, fmt.Errorf("open runtime: %w", err)
 	}

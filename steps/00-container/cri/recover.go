@@ -182,7 +182,11 @@ func (s *Service) shim(ctx context.Context, sandbox string) (*shim.Client, error
 		return client, nil // somebody else was quicker
 	}
 	s.log.Warn("the shim has died; starting a new one", "sandbox", sandbox)
-	return shim.Start(ctx, s.conf.ShimPath, run)
+	program, err := s.program()
+	if err != nil {
+		return nil, err
+	}
+	return shim.Start(ctx, program, run)
 }
 
 func (s *Service) adoptFile(sandbox string) string { return s.lockFile(sandbox) + ".adopt" }

@@ -130,7 +130,11 @@ func (s *Service) runSandbox(ctx context.Context, sb *sandbox) error {
 	if err := state.Write(filepath.Join(run, "pod.json"), s.shimPod(sb)); err != nil {
 		return err
 	}
-	if _, err := shim.Start(ctx, s.conf.ShimPath, run); err != nil {
+	program, err := s.program()
+	if err != nil {
+		return err
+	}
+	if _, err := shim.Start(ctx, program, run); err != nil {
 		return err
 	}
 	if !hostNetwork(sb.Config) {

@@ -81,7 +81,7 @@ func New(runPod string) *Client { return &Client{filepath.Join(runPod, "shim.soc
 //
 // The socket is made here and handed down, so that requests can queue up while
 // the shim starts.
-func Start(ctx context.Context, binary, runPod string) (*Client, error) {
+func Start(ctx context.Context, program *Program, runPod string) (*Client, error) {
 	c := New(runPod)
 	listener, err := c.listen()
 	if err != nil {
@@ -93,8 +93,8 @@ func Start(ctx context.Context, binary, runPod string) (*Client, error) {
 		return nil, fmt.Errorf("start shim: %w", err)
 	}
 	defer log.Close()
-	cmd := exec.Command(binary)
-	cmd.Args = []string{"reaper", binary, runPod} // starts "runtime-shim pod DIR" below itself
+	cmd := exec.Command(program.exe())
+	cmd.Args = []string{"reaper", program.path, runPod} // starts "runtime-shim pod DIR" below itself
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.ExtraFiles = []*os.File{listener}
 	cmd.Dir = "/"

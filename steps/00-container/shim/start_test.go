@@ -17,10 +17,14 @@ func TestStartLeavesNoShimBehindWhenItFails(t *testing.T) {
 	if err := os.WriteFile(deaf, []byte("#!/bin/sh\nexec sleep 100\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
+	program, err := shim.Open(deaf)
+	if err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	for range 20 {
-		if _, err := shim.Start(ctx, deaf, dir); !errors.Is(err, context.Canceled) {
+		if _, err := shim.Start(ctx, program, dir); !errors.Is(err, context.Canceled) {
 			t.Fatalf("got %v, want %v", err, context.Canceled)
 		}
 		if shim.New(dir).Listening() {

@@ -79,8 +79,9 @@ func killAll(home string, deadline time.Time) error {
 	bin := filepath.Join(home, "bin") + "/"
 	for _, dir := range dirs {
 		exe, _ := os.Readlink(filepath.Join(dir, "exe")) // gone, or of the kernel
+		args, _ := os.ReadFile(filepath.Join(dir, "cmdline"))
 		cgroup, _ := os.ReadFile(filepath.Join(dir, "cgroup"))
-		if !strings.HasPrefix(exe, bin) && !inPod(string(cgroup)) {
+		if !strings.HasPrefix(exe, bin) && !isShim(exe, string(args), bin) && !inPod(string(cgroup)) {
 			continue
 		}
 		pid, err := strconv.Atoi(filepath.Base(dir))
@@ -92,6 +93,13 @@ func killAll(home string, deadline time.Time) error {
 		}
 	}
 	return nil
+}
+
+// isShim is for shims and reapers. They run from memory, and say of which binary that
+// is a copy.
+func isShim(exe, args, bin string) bool {
+	return strings.HasPrefix(exe, "/memfd:runc_cloned:runtime-shim") &&
+		(strings.HasPrefix(args, bin) || strings.HasPrefix(args, "reaper\x00"+bin))
 }
 
 // inPod reads a proc_pid_cgroup(5).
