@@ -195,9 +195,16 @@ func (q *Queue) Pop() *Item {
 // pod stays in flight until it is bound.
 func (q *Queue) Decided(item *Item) {
 	delete(q.deciding, item.Pod.UID)
-	if len(q.deciding) == 0 {
-		clear(q.happened) // their objects
-		q.happened = q.happened[:0]
+	old := len(q.happened)
+	for _, begin := range q.deciding {
+		old = min(old, begin)
+	}
+	if old == 0 {
+		return
+	}
+	q.happened = slices.Delete(q.happened, 0, old)
+	for uid := range q.deciding {
+		q.deciding[uid] -= old
 	}
 }
 

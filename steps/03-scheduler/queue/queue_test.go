@@ -167,6 +167,31 @@ func TestAnEventWhileAPodIsDecidedAbout(t *testing.T) {
 	}
 }
 
+// There may always be somebody in flight, and nobody's events are kept for ever.
+func TestEventsAreKeptForThoseInFlightOnly(t *testing.T) {
+	q := newQueue()
+	for i := range 3 {
+		q.Add(pod(fmt.Sprint(i)), at(float64(i)))
+	}
+	earlier, now := q.Pop(), at(3)
+	for range 100 {
+		q.Happened(podRemoved, now)
+		later := q.Pop()
+		q.Happened(podRemoved, now)
+		q.Reject(earlier, []string{"nodes"}, now)
+		if len(q.happened) != 1 {
+			t.Fatalf("%d events are kept for %s, want the one since it was popped", len(q.happened), later.Pod.Name)
+		}
+		now = now.Add(time.Minute)
+		q.Happened(nodeAdded, now) // for the next round
+		earlier = later
+	}
+	q.Reject(earlier, []string{"nodes"}, now)
+	if earlier.place == unschedulable {
+		t.Error("the event since it was popped is lost")
+	}
+}
+
 func TestAPodThatChangesWhileItIsDecidedAbout(t *testing.T) {
 	q := newQueue()
 	q.Add(pod("a", label("old")), at(0))
