@@ -76,17 +76,7 @@ func setProfile(p *configv1.KubeSchedulerProfile) {
 		p.Plugins = &configv1.Plugins{}
 	}
 	p.Plugins.MultiPoint = merge(defaultPlugins(), p.Plugins.MultiPoint)
-	for _, args := range []struct {
-		plugin string
-		empty  runtime.Object
-	}{
-		{"DefaultPreemption", &configv1.DefaultPreemptionArgs{}},
-		{"InterPodAffinity", &configv1.InterPodAffinityArgs{}},
-		{"NodeAffinity", &configv1.NodeAffinityArgs{}},
-		{"NodeResourcesBalancedAllocation", &configv1.NodeResourcesBalancedAllocationArgs{}},
-		{"NodeResourcesFit", &configv1.NodeResourcesFitArgs{}},
-		{"PodTopologySpread", &configv1.PodTopologySpreadArgs{}},
-	} {
+	for _, args := range emptyArgs() {
 		if !slices.ContainsFunc(p.PluginConfig, func(c configv1.PluginConfig) bool { return c.Name == args.plugin }) {
 			args.empty.GetObjectKind().SetGroupVersionKind(configv1.SchemeGroupVersion.WithKind(args.plugin + "Args"))
 			p.PluginConfig = append(p.PluginConfig, configv1.PluginConfig{Name: args.plugin, Args: runtime.RawExtension{Object: args.empty}})
@@ -95,6 +85,27 @@ func setProfile(p *configv1.KubeSchedulerProfile) {
 	for _, c := range p.PluginConfig {
 		setArgs(c.Args.Object)
 	}
+}
+
+type pluginArgs struct {
+	plugin string
+	empty  runtime.Object
+}
+
+// emptyArgs are the arguments of the plugins that take some.
+func emptyArgs() []pluginArgs {
+	return []pluginArgs{
+		{"DefaultPreemption", &configv1.DefaultPreemptionArgs{}},
+		{"InterPodAffinity", &configv1.InterPodAffinityArgs{}},
+		{"NodeAffinity", &configv1.NodeAffinityArgs{}},
+		{"NodeResourcesBalancedAllocation", &configv1.NodeResourcesBalancedAllocationArgs{}},
+		{"NodeResourcesFit", &configv1.NodeResourcesFitArgs{}},
+		{"PodTopologySpread", &configv1.PodTopologySpreadArgs{}},
+	}
+}
+
+func takesArgs(plugin string) bool {
+	return slices.ContainsFunc(emptyArgs(), func(a pluginArgs) bool { return a.plugin == plugin })
 }
 
 // merge puts what a file says over the default plugins: those that it names again

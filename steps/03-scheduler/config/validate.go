@@ -29,10 +29,23 @@ func Validate(c *Config) error {
 	if *c.PodMaxBackoffSeconds < *c.PodInitialBackoffSeconds {
 		errs = append(errs, field.Invalid(field.NewPath("podMaxBackoffSeconds"), *c.PodMaxBackoffSeconds, "must be greater than or equal to PodInitialBackoffSeconds"))
 	}
+	errs = append(errs, validateAbsent(c)...)
+	return all(errs)
+}
+
+// validateAbsent refuses what upstream has and we have not: nothing that is asked for
+// is left out in silence.
+func validateAbsent(c *Config) (errs field.ErrorList) {
 	if len(c.Extenders) > 0 {
 		errs = append(errs, field.Forbidden(field.NewPath("extenders"), "there are no extenders here: write a plugin"))
 	}
-	return all(errs)
+	if c.DelayCacheUntilActive {
+		errs = append(errs, field.Forbidden(field.NewPath("delayCacheUntilActive"), "who is not the leader watches the cluster too here"))
+	}
+	if contention := c.EnableContentionProfiling; contention != nil && *contention {
+		errs = append(errs, field.Forbidden(field.NewPath("enableContentionProfiling"), "there are no profiles of contention here"))
+	}
+	return errs
 }
 
 // all makes one error of a list, one line for each.
@@ -89,6 +102,7 @@ func validateProfiles(profiles []configv1.KubeSchedulerProfile, path *field.Path
 		}
 		errs = append(errs, validatePercentage(p.PercentageOfNodesToScore, path.Child("percentageOfNodesToScore"))...)
 		errs = append(errs, validatePluginConfig(p.PluginConfig, path.Child("pluginConfig"))...)
+		errs = append(errs, validatePoints(p.Plugins, path.Child("plugins"))...)
 		if sort := p.Plugins.QueueSort; !apiequality.Semantic.DeepEqual(sort, profiles[0].Plugins.QueueSort) {
 			errs = append(errs, field.Invalid(path.Child("plugins", "queueSort"), sort, "must be the same for all profiles"))
 		}
@@ -103,6 +117,22 @@ func validatePercentage(percentage *int32, path *field.Path) (errs field.ErrorLi
 	return errs
 }
 
+// validatePoints refuses plugins at points at which nothing is asked here.
+func validatePoints(p *configv1.Plugins, path *field.Path) (errs field.ErrorList) {
+	for _, point := range []struct {
+		name string
+		set  configv1.PluginSet
+	}{
+		{"reserve", p.Reserve}, {"permit", p.Permit}, {"preBind", p.PreBind}, {"postBind", p.PostBind},
+		{"placementGenerate", p.PlacementGenerate}, {"placementScore", p.PlacementScore}, {"podGroupPostFilter", p.PodGroupPostFilter},
+	} {
+		if len(point.set.Enabled) > 0 {
+			errs = append(errs, field.Forbidden(path.Child(point.name, "enabled"), "plugins are not asked at this point here"))
+		}
+	}
+	return errs
+}
+
 func validatePluginConfig(list []configv1.PluginConfig, path *field.Path) (errs field.ErrorList) {
 	seen := map[string]bool{}
 	for i, c := range list {
@@ -111,6 +141,9 @@ func validatePluginConfig(list []configv1.PluginConfig, path *field.Path) (errs 
 			errs = append(errs, field.Duplicate(path, c.Name))
 		}
 		seen[c.Name] = true
+		if !takesArgs(c.Name) {
+			errs = append(errs, field.Invalid(path.Child("name"), c.Name, "no plugin of this name takes arguments here"))
+		}
 		errs = append(errs, validateArgs(c.Args.Object, path.Child("args"))...)
 	}
 	return errs
