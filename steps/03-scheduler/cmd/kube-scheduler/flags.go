@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	componentv1alpha1 "k8s.io/component-base/config/v1alpha1"
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/gather"
 	"github.com/k8s-groundup/groundup/steps/03-scheduler/config"
@@ -22,7 +23,7 @@ import (
 )
 
 // flags are upstream's. What the configuration file says too is taken from the flag
-// if there is no file, as upstream has it.
+// if there is no file, as upstream has it; those of the election always count.
 type flags struct {
 	config, kubeconfig            string
 	authentication, authorization string
@@ -31,13 +32,15 @@ type flags struct {
 	port                          int
 	tlsCert, tlsKey               string
 	verbosity                     int
+
+	unheeded []string // flags that were given, and whose place is in the file that was given too
 }
 
 func parse(args []string) (*flags, *config.Config, error) {
 	f, given := &flags{}, &config.Config{}
 	fs := pflag.NewFlagSet("kube-scheduler", pflag.ContinueOnError)
 	fs.SortFlags = false
-	fs.StringVar(&f.config, "config", "", "`file` of the kind KubeSchedulerConfiguration; flags of the same things are not looked at then")
+	fs.StringVar(&f.config, "config", "", "`file` of the kind KubeSchedulerConfiguration; of the flags that say the same things only those of the election are looked at then")
 	fs.StringVar(&f.kubeconfig, "kubeconfig", "", "`file` that says where the API server is, and who we are")
 	fs.StringVar(&f.authentication, "authentication-kubeconfig", "", "`file` by which the API server is asked whose a token is; its authority signs certificates of clients (default: --kubeconfig)")
 	fs.StringVar(&f.authorization, "authorization-kubeconfig", "", "`file` by which the API server is asked what clients may do (default: --kubeconfig)")
@@ -46,7 +49,7 @@ func parse(args []string) (*flags, *config.Config, error) {
 	fs.IntVar(&f.port, "secure-port", 10259, "`port` to listen on; 0 to listen on none")
 	fs.StringVar(&f.tlsCert, "tls-cert-file", "", "`file` with the certificate to serve with; without it one is made that nobody knows")
 	fs.StringVar(&f.tlsKey, "tls-private-key-file", "", "`file` with its key")
-	leader := fs.Bool("leader-elect", true, "schedule only while no other scheduler does that holds the same Lease")
+	given.LeaderElection.LeaderElect = fs.Bool("leader-elect", true, "schedule only while no other scheduler does that holds the same Lease")
 	fs.StringVar(&given.LeaderElection.ResourceNamespace, "leader-elect-resource-namespace", "kube-system", "`namespace` of the Lease")
 	fs.StringVar(&given.LeaderElection.ResourceName, "leader-elect-resource-name", "kube-scheduler", "`name` of the Lease")
 	fs.DurationVar(&given.LeaderElection.LeaseDuration.Duration, "leader-elect-lease-duration", 15*time.Second, "`how long` others wait for one that does not renew the Lease")
@@ -64,7 +67,7 @@ func parse(args []string) (*flags, *config.Config, error) {
 		return nil, nil, fmt.Errorf("unknown argument %q", fs.Arg(0))
 	}
 	if f.config == "" {
-		given.LeaderElection.LeaderElect, given.EnableProfiling = leader, profiling
+		given.EnableProfiling = profiling
 		given.ClientConnection.Kubeconfig = f.kubeconfig
 		config.SetDefaults(given)
 		return f, given, errors.Join(config.Validate(given), f.complete(given))
@@ -73,7 +76,33 @@ func parse(args []string) (*flags, *config.Config, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("--config: %w", err)
 	}
-	return f, conf, f.complete(conf)
+	overrule(fs, &conf.LeaderElection, &given.LeaderElection)
+	for _, name := range []string{"kube-api-qps", "kube-api-burst", "kube-api-content-type", "profiling"} {
+		if fs.Changed(name) {
+			f.unheeded = append(f.unheeded, "--"+name)
+		}
+	}
+	if in := conf.ClientConnection.Kubeconfig; in != "" && f.kubeconfig != "" && in != f.kubeconfig {
+		f.unheeded = append(f.unheeded, "--kubeconfig")
+	}
+	return f, conf, errors.Join(config.Validate(conf), f.complete(conf))
+}
+
+// overrule lets the flags of the election that were given stand above the file, as
+// upstream does: a replica is tried out by itself with --leader-elect=false.
+func overrule(fs *pflag.FlagSet, file, given *componentv1alpha1.LeaderElectionConfiguration) {
+	for name, set := range map[string]func(){
+		"leader-elect":                    func() { file.LeaderElect = given.LeaderElect },
+		"leader-elect-resource-namespace": func() { file.ResourceNamespace = given.ResourceNamespace },
+		"leader-elect-resource-name":      func() { file.ResourceName = given.ResourceName },
+		"leader-elect-lease-duration":     func() { file.LeaseDuration = given.LeaseDuration },
+		"leader-elect-renew-deadline":     func() { file.RenewDeadline = given.RenewDeadline },
+		"leader-elect-retry-period":       func() { file.RetryPeriod = given.RetryPeriod },
+	} {
+		if fs.Changed(name) {
+			set()
+		}
+	}
 }
 
 // complete derives what was left out, and refuses what does not fit together.

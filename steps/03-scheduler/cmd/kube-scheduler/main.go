@@ -57,6 +57,9 @@ func run(ctx context.Context, args []string, stderr io.Writer) error {
 		return err
 	}
 	log := f.logger(stderr)
+	if len(f.unheeded) > 0 {
+		log.Warn("flags are not looked at: the file of --config says these things", "flags", f.unheeded)
+	}
 
 	// The API server: one connection for what is decided, one for what is told, and
 	// one for the lease, which nothing may keep waiting.
