@@ -31,7 +31,8 @@ import (
 
 // Handlers are what a scheduler answers with.
 type Handlers struct {
-	Checks    map[string]func() error // of /readyz; /healthz and /livez are well while there is an answer
+	Checks    map[string]func() error // of /readyz
+	Health    map[string]func() error // of /healthz; /livez is well while there is an answer
 	Metrics   http.Handler
 	Config    any // /configz
 	Why       http.Handler
@@ -42,7 +43,7 @@ type Handlers struct {
 func (h Handlers) Handler(access Access) http.Handler {
 	mux := http.NewServeMux()
 	open := map[string]http.HandlerFunc{
-		"/healthz": wellIf(nil), "/livez": wellIf(nil), "/readyz": wellIf(h.Checks),
+		"/healthz": wellIf(h.Health), "/livez": wellIf(nil), "/readyz": wellIf(h.Checks),
 	}
 	for path, f := range open {
 		mux.HandleFunc("GET "+path, f)

@@ -67,12 +67,14 @@ func TestWhoMayAsk(t *testing.T) {
 	}
 }
 
-func TestReadiness(t *testing.T) {
+func TestReadinessAndHealth(t *testing.T) {
 	checks := map[string]func() error{"well": func() error { return nil }, "lame": func() error { return errors.New("no leg") }}
-	w := httptest.NewRecorder()
-	Handlers{Checks: checks}.Handler(Access{}).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/readyz", nil))
-	if w.Code != http.StatusInternalServerError || strings.TrimSpace(w.Body.String()) != "[-]lame failed: no leg" {
-		t.Errorf("got %d %s", w.Code, w.Body)
+	for path, handlers := range map[string]Handlers{"/readyz": {Checks: checks}, "/healthz": {Health: checks}} {
+		w := httptest.NewRecorder()
+		handlers.Handler(Access{}).ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+		if w.Code != http.StatusInternalServerError || strings.TrimSpace(w.Body.String()) != "[-]lame failed: no leg" {
+			t.Errorf("%s: got %d %s", path, w.Code, w.Body)
+		}
 	}
 }
 

@@ -104,6 +104,7 @@ func run(ctx context.Context, args []string, stderr io.Writer) error {
 	}
 	handler := serving.Handlers{
 		Checks:  map[string]func() error{"informer-sync": s.Ready, "leaderElection": election.check},
+		Health:  map[string]func() error{"leaderElection": election.check},
 		Metrics: watching.Metrics.Handler(), Config: conf, Why: &watching.Decisions, Profiling: *conf.EnableProfiling,
 	}.Handler(access)
 
