@@ -228,12 +228,13 @@ func (q *Queue) Reject(item *Item, by []string, now time.Time) (waits bool) {
 }
 
 // Fail gives back a pod whose attempt went wrong, by which nothing is said of the
-// nodes. It backs off.
-func (q *Queue) Fail(item *Item, now time.Time) {
+// nodes. It backs off. waits is false if it has been taken out in the meantime.
+func (q *Queue) Fail(item *Item, now time.Time) (waits bool) {
 	q.Decided(item)
-	if q.back(item, nil, now) {
+	if waits = q.back(item, nil, now); waits {
 		q.requeue(item, now)
 	}
+	return waits
 }
 
 // back makes of an item in flight one that waits, and says whether there still is such a pod.

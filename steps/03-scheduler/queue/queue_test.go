@@ -217,7 +217,11 @@ func TestAPodThatGoesWhileItIsDecidedAbout(t *testing.T) {
 				t.Error("a pod that is gone waits")
 			}
 		}},
-		{"failed", func(q *Queue, i *Item) { q.Fail(i, at(1)) }},
+		{"failed", func(q *Queue, i *Item) {
+			if q.Fail(i, at(1)) {
+				t.Error("a pod that is gone waits")
+			}
+		}},
 		{"bound", func(q *Queue, i *Item) { q.Decided(i); q.Done(i) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {

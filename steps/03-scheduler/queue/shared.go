@@ -114,8 +114,9 @@ func (s *Shared) Reject(item *Item, by []string) (waits bool) {
 	return waits
 }
 
-func (s *Shared) Fail(item *Item) {
-	s.do(func(q *Queue, now time.Time) { q.Fail(item, now) })
+func (s *Shared) Fail(item *Item) (waits bool) {
+	s.do(func(q *Queue, now time.Time) { waits = q.Fail(item, now) })
+	return waits
 }
 
 func (s *Shared) Decided(item *Item) {

@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -31,8 +32,10 @@ func (s *Scheduler) preempt(profile *Profile, d *decide.Decision, fit *decide.Fi
 }
 
 // evict carries a plan out: the victims are told why they end, and have the time
-// that they asked for. Who was to take their place looks for another one.
-func (s *Scheduler) evict(ctx context.Context, preemptor *framework.Pod, profile *Profile, plan preempt.Plan) {
+// that they asked for. Who was to take their place looks for another one. It ends
+// with the first victim that can't be ended: there will be no room then, and nobody
+// else has to go.
+func (s *Scheduler) evict(ctx context.Context, preemptor *framework.Pod, profile *Profile, plan preempt.Plan) error {
 	for _, other := range plan.Displaced {
 		if err := s.patch(ctx, other.Pod, statusPatch{"nominatedNodeName": ""}); err != nil {
 			s.Log.Warn("take a nomination back", "pod", other.Namespace+"/"+other.Name, "err", err)
@@ -43,11 +46,11 @@ func (s *Scheduler) evict(ctx context.Context, preemptor *framework.Pod, profile
 			continue
 		}
 		if err := s.end(ctx, victim.Pod, profile); err != nil {
-			s.Log.Warn("preempt a pod", "pod", victim.Namespace+"/"+victim.Name, "err", err)
-			continue
+			return fmt.Errorf("preempt pod %s/%s: %w", victim.Namespace, victim.Name, err)
 		}
 		profile.Recorder.Eventf(victim.Pod, preemptor.Pod, corev1.EventTypeNormal, "Preempted", "Preempting", "Preempted by pod %v on node %v", preemptor.UID, plan.Node)
 	}
+	return nil
 }
 
 // end deletes a victim. That it has gone by itself is as good.

@@ -46,14 +46,24 @@ func (s *Scheduler) reject(ctx context.Context, item *queue.Item, profile *Profi
 		s.cache.Nominate(item.Pod, plan.Node)
 	}
 	s.write(func() {
-		s.evict(ctx, item.Pod, profile, plan)
+		if err := s.evict(ctx, item.Pod, profile, plan); err != nil {
+			s.Log.Warn("make room", "for", item.Pod.Namespace+"/"+item.Pod.Name, "err", err)
+			by = nil // no victim's end will wake this pod
+		}
 		s.tell(ctx, item.Pod, profile, reason, d.Err, nominated)
-		if len(by) == 0 {
-			s.queue.Fail(item)
-		} else if !s.queue.Reject(item, by) {
+		if waits := s.giveBack(item, by); !waits {
 			s.cache.Denominate(item.Pod.UID) // it went before it was nominated
 		}
 	})
+}
+
+// giveBack lets a pod wait for something that helps these plugins, or, if there are
+// none, for its next turn. waits is false if it is gone.
+func (s *Scheduler) giveBack(item *queue.Item, by []string) (waits bool) {
+	if len(by) == 0 {
+		return s.queue.Fail(item)
+	}
+	return s.queue.Reject(item, by)
 }
 
 // tell writes into a pod's status, and as an event, why it has no node. nominated,

@@ -129,6 +129,24 @@ func TestPreemption(t *testing.T) {
 	}
 }
 
+// Nothing happens in the cluster that could tell the pod to try again.
+func TestAVictimThatCannotBeEndedIsTriedAgain(t *testing.T) {
+	c := newCluster(t)
+	c.node("one", "2")
+	f := &fault{}
+	f.keepPods.Store(1)
+	c.behind(f).schedule()
+	c.pod("victim", "1500m", func(p *corev1.Pod) { p.Spec.TerminationGracePeriodSeconds = ptr.To[int64](30) })
+	c.onNode("victim", "one")
+	c.pod("boss", "1", c.priorityClass("important", 1000))
+	eventually(t, func() string {
+		if c.get("victim").DeletionTimestamp == nil {
+			return "the victim is not ended"
+		}
+		return ""
+	})
+}
+
 func TestPodsOfOtherSchedulersAreLeftAlone(t *testing.T) {
 	c := newCluster(t)
 	c.node("one", "2")
@@ -165,7 +183,8 @@ func (c *cluster) delete(name string) {
 type fault struct {
 	loseAnswers  atomic.Int32 // of so many binds that have been done
 	loseRequests atomic.Int32
-	refuse       atomic.Bool // everything, as if the server were down
+	refuse       atomic.Bool  // everything, as if the server were down
+	keepPods     atomic.Int32 // so often nobody may end a pod
 }
 
 // behind returns the cluster as seen through a fault.
@@ -189,6 +208,9 @@ func (c *cluster) behind(f *fault) *cluster {
 		case bind && f.loseAnswers.Add(-1) >= 0:
 			proxy.ServeHTTP(httptest.NewRecorder(), r)
 			panic(http.ErrAbortHandler)
+		case r.Method == http.MethodDelete && f.keepPods.Add(-1) >= 0:
+			http.Error(w, "not now", http.StatusInternalServerError)
+			return
 		}
 		proxy.ServeHTTP(w, r)
 	}))
