@@ -18,6 +18,8 @@
 //   - A scheduler that has lost its lease still binds: it notices, and gives up its
 //     requests, seconds before another may take the lease. One that stops keeps it
 //     until its last bind is answered.
+//   - The next one has the lease before its watch shows that last bind: it waits
+//     until its cache has what the API server has.
 //   - Two active schedulers, of different names, give away the same room on one node:
 //     neither sees the other's decision before its informer does, and no API can
 //     say "if the node still has room". The kubelet is the judge of that: it admits
@@ -141,20 +143,27 @@ func (s *Scheduler) Pending() queue.Count { return s.queue.Count() }
 // Writing says whether something is being written that somebody waits for.
 func (s *Scheduler) Writing() bool { return len(s.writes) > 0 }
 
-// Run schedules pods until ctx is done, and what it has begun then has ended. It is
-// called once, while Watch runs.
-func (s *Scheduler) Run(ctx context.Context) error {
+// Run schedules pods until ctx is done, and what it has begun then has ended: it has
+// been answered, or no answer has come for a while, or the right to write is lost, and
+// so holding is done. Run is called once, while Watch runs.
+func (s *Scheduler) Run(ctx, holding context.Context) error {
+	writing, giveUp := context.WithCancel(holding)
+	defer giveUp()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(bindTimeout, giveUp) })()
 	defer s.writing.Wait()
 	select {
 	case <-ctx.Done():
 		return nil
 	case <-s.knows:
 	}
+	if err := s.catchUp(ctx); err != nil {
+		return nil // it is over before it has begun
+	}
 	var moving sync.WaitGroup
 	defer moving.Wait()
 	moving.Go(func() { s.queue.Run(ctx) })
 	for item := s.queue.Pop(); item != nil; item = s.queue.Pop() {
-		s.schedule(ctx, item)
+		s.schedule(writing, item)
 	}
 	return nil
 }

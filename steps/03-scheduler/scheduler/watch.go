@@ -10,6 +10,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/informers"
 	coreinformers "k8s.io/client-go/informers/core/v1"
 	"k8s.io/client-go/kubernetes"
@@ -24,11 +25,14 @@ func Informers(client kubernetes.Interface) informers.SharedInformerFactory {
 	f := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(slim))
 	f.InformerFor(&corev1.Pod{}, func(client kubernetes.Interface, _ time.Duration) cache.SharedIndexInformer {
 		return coreinformers.NewFilteredPodInformer(client, metav1.NamespaceAll, 0, cache.Indexers{}, func(o *metav1.ListOptions) {
-			o.FieldSelector = "status.phase!=" + string(corev1.PodSucceeded) + ",status.phase!=" + string(corev1.PodFailed)
+			o.FieldSelector = notEnded
 		})
 	})
 	return f
 }
+
+// notEnded selects the pods that have not come to their end.
+const notEnded = "status.phase!=" + string(corev1.PodSucceeded) + ",status.phase!=" + string(corev1.PodFailed)
 
 // slim takes out what nobody here reads, before it is kept.
 func slim(obj any) (any, error) {
@@ -61,6 +65,28 @@ func (s *Scheduler) Watch(ctx context.Context) error {
 		<-ctx.Done()
 	}
 	return nil
+}
+
+// catchUp waits until the cache shows every pod that has a node now, however far the
+// watch is behind: whoever was the scheduler until now has bound some just before.
+// Upstream begins with what it knows.
+func (s *Scheduler) catchUp(ctx context.Context) error {
+	const patience, often = time.Second, 10 * time.Millisecond
+	taken := metav1.ListOptions{FieldSelector: "spec.nodeName!=," + notEnded}
+	for ctx.Err() == nil {
+		list, err := s.Client.CoreV1().Pods(metav1.NamespaceAll).List(ctx, taken)
+		if err != nil {
+			s.Log.Info("what is bound is asked for again", "err", err)
+		}
+		known := func(context.Context) (bool, error) {
+			return err == nil && !slices.ContainsFunc(list.Items, func(p corev1.Pod) bool { return s.cache.Pod(p.UID) == nil }), nil
+		}
+		// Those that end meanwhile are never seen, and not listed the next time.
+		if wait.PollUntilContextTimeout(ctx, often, patience, true, known) == nil {
+			return nil
+		}
+	}
+	return ctx.Err()
 }
 
 // Ready says whether the scheduler knows the cluster.

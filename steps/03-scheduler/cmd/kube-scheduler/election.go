@@ -62,12 +62,13 @@ func (e *election) check() error {
 }
 
 // run calls lead when this is the leader, once: who has lost the lease ends, and is
-// started again with nothing old in mind. The lease is given back after everything
-// that lead has begun: client-go would do it before, and the next leader would find
-// binds under way.
-func (e *election) run(ctx context.Context, lead func(context.Context) error) error {
+// started again with nothing old in mind. lead decides until its first context is
+// done, and may write as long as the second one, the lease, is not. The lease is given
+// back after everything that lead has begun: client-go would do it before, and the
+// next leader would find binds under way.
+func (e *election) run(ctx context.Context, lead func(deciding, holding context.Context) error) error {
 	if e == nil {
-		return lead(ctx)
+		return lead(ctx, context.WithoutCancel(ctx))
 	}
 	started, ended := make(chan context.Context, 1), make(chan struct{})
 	e.config.Callbacks = leaderelection.LeaderCallbacks{
@@ -91,7 +92,7 @@ func (e *election) run(ctx context.Context, lead func(context.Context) error) er
 		deciding, cancel := context.WithCancel(ctx)
 		defer cancel()
 		context.AfterFunc(leading, cancel)
-		err := lead(deciding)
+		err := lead(deciding, leading)
 		lost := leading.Err() != nil
 		stop()
 		if lost {

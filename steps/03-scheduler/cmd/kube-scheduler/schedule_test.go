@@ -5,11 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"os"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -20,7 +16,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/utils/ptr"
 
 	"github.com/k8s-groundup/groundup/steps/01-kubelet/admission"
@@ -178,48 +173,6 @@ func (c *cluster) delete(name string) {
 	}
 }
 
-// A fault is a server between the scheduler and the API server that can lose
-// requests and answers.
-type fault struct {
-	loseAnswers  atomic.Int32 // of so many binds that have been done
-	loseRequests atomic.Int32
-	refuse       atomic.Bool  // everything, as if the server were down
-	keepPods     atomic.Int32 // so often nobody may end a pod
-}
-
-// behind returns the cluster as seen through a fault.
-func (c *cluster) behind(f *fault) *cluster {
-	c.t.Helper()
-	conf, err := clientcmd.BuildConfigFromFlags("", c.kubeconfig)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	target, err := url.Parse(conf.Host)
-	if err != nil || target.Scheme != "http" {
-		c.t.Skipf("only a server in this process can be reached through another: %v", err)
-	}
-	proxy := httputil.NewSingleHostReverseProxy(target)
-	proxy.FlushInterval = -1
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		bind := strings.HasSuffix(r.URL.Path, "/binding")
-		switch {
-		case f.refuse.Load(), bind && f.loseRequests.Add(-1) >= 0:
-			panic(http.ErrAbortHandler)
-		case bind && f.loseAnswers.Add(-1) >= 0:
-			proxy.ServeHTTP(httptest.NewRecorder(), r)
-			panic(http.ErrAbortHandler)
-		case r.Method == http.MethodDelete && f.keepPods.Add(-1) >= 0:
-			http.Error(w, "not now", http.StatusInternalServerError)
-			return
-		}
-		proxy.ServeHTTP(w, r)
-	}))
-	c.t.Cleanup(server.Close)
-	seen := *c
-	seen.kubeconfig = writeKubeconfig(c.t, server.URL)
-	return &seen
-}
-
 func TestABindWithoutAnAnswerIsAskedForAgain(t *testing.T) {
 	c := newCluster(t)
 	c.node("one", "1")
@@ -271,51 +224,6 @@ func TestAPodThatSomebodyElseHasBound(t *testing.T) {
 	if got := c.get("web").Spec.NodeName; got != "two" {
 		t.Errorf("the pod is on node %q, want two", got)
 	}
-}
-
-// A leader that is killed is followed by the next, which finds everything as it is.
-func TestLeaderFailover(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes as long as a lease")
-	}
-	c := newCluster(t)
-	c.node("one", "4")
-	quick := []string{"--leader-elect-lease-duration=3s", "--leader-elect-renew-deadline=2s", "--leader-elect-retry-period=500ms"}
-	first := c.process(quick...)
-	c.pod("a", "1")
-	c.onNode("a", "one")
-	holder := c.holder()
-	c.process(quick...)
-	if err := first.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	c.pod("b", "1")
-	c.onNode("b", "one")
-	if got := c.holder(); got == holder {
-		t.Errorf("the lease is still held by %s", got)
-	}
-}
-
-func (c *cluster) holder() string {
-	c.t.Helper()
-	l, err := c.client.CoordinationV1().Leases("kube-system").Get(c.t.Context(), "kube-scheduler", metav1.GetOptions{})
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	return *l.Spec.HolderIdentity
-}
-
-// A leader that is asked to stop gives its lease back, and the next need not wait.
-func TestLeaderLetsGo(t *testing.T) {
-	c := newCluster(t)
-	c.node("one", "4")
-	stop := c.schedule("--leader-elect=true", "--leader-elect-lease-duration=120s", "--leader-elect-renew-deadline=100s")
-	c.pod("a", "1")
-	c.onNode("a", "one")
-	stop()
-	c.schedule("--leader-elect=true", "--leader-elect-retry-period=200ms")
-	c.pod("b", "1")
-	c.onNode("b", "one")
 }
 
 // Two active schedulers of different names fill the same nodes at once. Neither sees
