@@ -5,7 +5,7 @@
 setup() {
 	paper_node paper-a 4 'zone: a, disk: slow'
 	paper_node paper-b 4 'zone: b, disk: slow'
-	paper_node paper-c 4 'zone: b, disk: fast'
+	paper_node paper-c 1 'zone: b, disk: fast' # the smallest: nobody goes there who need not
 	paper_pod requires 'affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: [{matchExpressions: [{key: zone, operator: In, values: [a]}]}]}}}'
 	paper_pod prefers 'affinity: {nodeAffinity: {preferredDuringSchedulingIgnoredDuringExecution: [{weight: 100, preference: {matchExpressions: [{key: disk, operator: In, values: [fast]}]}}]}}'
 }

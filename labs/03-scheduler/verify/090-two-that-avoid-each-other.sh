@@ -8,7 +8,8 @@ setup() {
 	paper_node paper-2 8
 	apart='affinity: {podAntiAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: kubernetes.io/hostname, labelSelector: {matchLabels: {app: loner}}}]}}'
 	for i in 1 2 3; do paper_pod "loner-$i" "$apart" 'app: loner'; done
-	paper_pod friend 'affinity: {podAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: kubernetes.io/hostname, labelSelector: {matchLabels: {who: first}}}]}}'
+	near='affinity: {podAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: kubernetes.io/hostname, labelSelector: {matchLabels: {who: first}}}]}}'
+	for i in 1 2; do paper_pod "friend-$i" "$near"; done # two of them would be on two nodes by themselves
 	paper_pod first '' 'who: first'
 }
 cleanup() { no_paper; }
@@ -16,5 +17,6 @@ cleanup() { no_paper; }
 probe() {
 	nodes=$(kubectl get pods -l app=loner -o 'jsonpath={range .items[*]}{.spec.nodeName}{"\n"}{end}' | grep . | sort | tr '\n' ' ')
 	[ "$nodes" = "paper-1 paper-2 " ] || { echo "the loners are on $nodes"; return 1; }
-	[ -n "$(where first)" ] && [ "$(where first)" = "$(where friend)" ] || { echo "first and friend: $(where first), $(where friend)"; return 1; }
+	first=$(where first)
+	[ -n "$first" ] && [ "$(where friend-1) $(where friend-2)" = "$first $first" ] || { echo "first and its friends: $first, $(where friend-1), $(where friend-2)"; return 1; }
 }
