@@ -5,15 +5,19 @@ import (
 	"log/slog"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
 	"k8s.io/utils/clock"
+	"k8s.io/utils/ptr"
 )
 
 func TestDecide(t *testing.T) {
@@ -90,6 +94,44 @@ func TestFleet(t *testing.T) {
 	real, err := client.CoreV1().Pods("default").Get(ctx, "real", metav1.GetOptions{})
 	if err != nil || real.Status.Phase != corev1.PodPending {
 		t.Errorf("the pod of a real node: got %v, %v; want it untouched", real, err)
+	}
+	stop()
+}
+
+// A node controller takes a node for lost whose Lease is not renewed for 50 s.
+func TestLeasesAreRenewed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := fake.NewClientset()
+		stop := start(t, Fleet{Client: client, Nodes: 3, Clock: clock.RealClock{}, Log: slog.New(slog.DiscardHandler)})
+		for range 5 {
+			time.Sleep(time.Minute) // of the bubble's time
+			for _, name := range []string{"fake-1", "fake-2", "fake-3"} {
+				l, err := client.CoordinationV1().Leases(corev1.NamespaceNodeLease).Get(t.Context(), name, metav1.GetOptions{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if old := time.Since(l.Spec.RenewTime.Time); old > 10*time.Second || *l.Spec.HolderIdentity != name {
+					t.Errorf("the Lease of %s was renewed %s ago by %s", name, old, *l.Spec.HolderIdentity)
+				}
+			}
+		}
+		stop()
+	})
+}
+
+// Its grace period has begun, and a hollow pod needs none of it.
+func TestPodsThatAreDeletedEnd(t *testing.T) {
+	pod := boundPod("bound", "fake-1")
+	pod.Status.Phase, pod.DeletionTimestamp = corev1.PodRunning, ptr.To(metav1.Now())
+	client := fake.NewClientset(pod)
+	deleted := make(chan metav1.DeleteOptions, 1)
+	client.PrependReactor("delete", "pods", func(a clienttesting.Action) (bool, runtime.Object, error) {
+		deleted <- a.(clienttesting.DeleteActionImpl).DeleteOptions
+		return true, nil, nil
+	})
+	stop := start(t, Fleet{Client: client, Nodes: 1, Clock: clock.RealClock{}, Log: slog.New(slog.DiscardHandler)})
+	if o := <-deleted; *o.GracePeriodSeconds != 0 || *o.Preconditions.UID != pod.UID {
+		t.Errorf("deleted with %+v, want no grace, and this pod only", o)
 	}
 	stop()
 }
