@@ -36,8 +36,8 @@ import (
 // It belongs to the queue, and to whoever popped it until it is given back.
 type Item struct {
 	Pod *framework.Pod
-	// Added is when the queue has first seen the pod, and Since when it came back
-	// last: those who have waited longer are first among equals.
+	// Added is since when the pod may be looked at, its gates not counted, and Since
+	// when it came back last: those who have waited longer are first among equals.
 	Added, Since time.Time
 	// Attempts counts how often it has been popped.
 	Attempts int
@@ -134,7 +134,7 @@ func (q *Queue) Update(pod *framework.Pod, now time.Time) {
 		q.keep(change)
 	case item.place == held && !q.Held(pod):
 		q.leave(item)
-		item.Since = now
+		item.Added, item.Since = now, now
 		q.put(item, active)
 	case item.place == unschedulable && change.Action != 0 && q.Helps(item, change):
 		q.leave(item)
