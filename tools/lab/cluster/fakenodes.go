@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/k8s-groundup/groundup/tools/lab/step"
@@ -85,28 +86,51 @@ func (c *Cluster) awaitHollow(ctx context.Context, info step.Node, nodes int) er
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		have, err := c.count(ctx, apiServer(info)+"/api/v1/nodes?labelSelector="+url.QueryEscape("groundup.local/hollow"))
-		if err == nil && have == nodes {
+		missing, err := c.unsettled(ctx, apiServer(info), nodes)
+		if err == nil && missing == "" {
 			return nil
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return fmt.Errorf("after %s there are %d fake nodes, not %d (%v): see `lab logs %s`", fakeNodesTimeout, have, nodes, err, hollowNodes)
+			return fmt.Errorf("after %s %s (%v): see `lab logs %s`", fakeNodesTimeout, missing, err, hollowNodes)
 		}
 	}
 }
 
-// count is how many objects a list has.
-func (c *Cluster) count(ctx context.Context, list string) (int, error) {
-	body, err := c.Get(ctx, list)
+// unsettled asks the API server what is not yet as it is to be. All pods are listed
+// only when the nodes are right.
+func (c *Cluster) unsettled(ctx context.Context, api string, want int) (string, error) {
+	var nodes metav1.PartialObjectMetadataList
+	err := c.list(ctx, api+"/api/v1/nodes?labelSelector="+url.QueryEscape("groundup.local/hollow"), &nodes)
+	if have := len(nodes.Items); err != nil || have != want {
+		return fmt.Sprintf("there are %d fake nodes, not %d", have, want), err
+	}
+	var pods corev1.PodList
+	err = c.list(ctx, api+"/api/v1/pods?fieldSelector="+url.QueryEscape("spec.nodeName!="), &pods)
+	if left := leftBehind(pods.Items, want); err != nil || left > 0 {
+		return fmt.Sprintf("%d pods are left on fake nodes that are gone", left), err
+	}
+	return "", nil
+}
+
+// leftBehind counts the pods on fake nodes beyond the last one. Nobody else will end
+// them: that is for a controller of a later step.
+func leftBehind(pods []corev1.Pod, nodes int) (left int) {
+	for _, p := range pods {
+		number, fake := strings.CutPrefix(p.Spec.NodeName, "fake-")
+		if n, err := strconv.Atoi(number); fake && err == nil && n > nodes {
+			left++
+		}
+	}
+	return left
+}
+
+func (c *Cluster) list(ctx context.Context, url string, into any) error {
+	body, err := c.Get(ctx, url)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer body.Close()
-	var l metav1.PartialObjectMetadataList
-	if err := json.NewDecoder(body).Decode(&l); err != nil {
-		return 0, err
-	}
-	return len(l.Items), nil
+	return json.NewDecoder(body).Decode(into)
 }
