@@ -154,6 +154,41 @@ func TestPodsOfOtherSchedulersAreLeftAlone(t *testing.T) {
 	}
 }
 
+// One scheduler, two names: each profile has its own plugins, arguments and events.
+func TestEveryProfileDecidesInItsOwnWay(t *testing.T) {
+	c := newCluster(t)
+	c.node("used", "4")
+	c.node("empty", "4")
+	conf := t.TempDir() + "/config.yaml"
+	writeFile(t, conf, `apiVersion: kubescheduler.config.k8s.io/v1
+kind: KubeSchedulerConfiguration
+leaderElection: {leaderElect: false}
+profiles:
+  - schedulerName: default-scheduler
+  - schedulerName: packer
+    plugins: {multiPoint: {disabled: [{name: NodeResourcesBalancedAllocation}]}}
+    pluginConfig: [{name: NodeResourcesFit, args: {scoringStrategy: {type: MostAllocated, resources: [{name: cpu}]}}}]
+`)
+	c.pod("there", "2", func(p *corev1.Pod) { p.Spec.NodeName = "used" })
+	c.schedule("--config", conf)
+	c.pod("spreads", "100m")
+	c.onNode("spreads", "empty")
+	c.pod("packs", "100m", func(p *corev1.Pod) { p.Spec.SchedulerName = "packer" })
+	c.onNode("packs", "used")
+	for pod, by := range map[string]string{"spreads": "default-scheduler", "packs": "packer"} {
+		c.event(pod, "Scheduled", "Successfully assigned")
+		list, err := c.client.EventsV1().Events(c.namespace).List(t.Context(), metav1.ListOptions{FieldSelector: "regarding.name=" + pod})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range list.Items {
+			if e.ReportingController != by {
+				t.Errorf("%s of %s was told by %s, want %s", e.Reason, pod, e.ReportingController, by)
+			}
+		}
+	}
+}
+
 func (c *cluster) priorityClass(name string, value int32) func(*corev1.Pod) {
 	c.t.Helper()
 	class := &schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: name}, Value: value}
