@@ -158,9 +158,9 @@ func (s *Scheduler) setPod(old, pod *corev1.Pod) {
 		s.removePod(pod)
 	case pod.Spec.NodeName != "":
 		s.setBound(pod)
-	case s.Profiles[pod.Spec.SchedulerName] == nil: // another scheduler's
-		if pod.Status.NominatedNodeName != "" {
-			s.setNominated(s.parse(pod))
+	case s.Profiles[pod.Spec.SchedulerName] == nil: // another scheduler's, which may have made room for it; upstream leaves it out
+		if pod.Status.NominatedNodeName != "" || nomination(old) != "" {
+			s.setNominated(old, s.parse(pod))
 		}
 	case s.cache.IsAssumed(pod.UID): // this is older than the decision
 	default:
@@ -190,19 +190,27 @@ func (s *Scheduler) setBound(object *corev1.Pod) {
 // setWaiting is told of a pod that waits for us to find it a node.
 func (s *Scheduler) setWaiting(old *corev1.Pod, pod *framework.Pod) {
 	s.queue.Update(pod)
-	s.setNominated(pod)
-	if old != nil && old.Status.NominatedNodeName != "" && old.Status.NominatedNodeName != pod.Status.NominatedNodeName {
-		s.cache.Nominate(pod, pod.Status.NominatedNodeName)
+	s.setNominated(old, pod)
+}
+
+// setNominated remembers which node a pod waits for, and that it does so no more. One
+// that has just been nominated by us does not say so itself yet.
+func (s *Scheduler) setNominated(old *corev1.Pod, pod *framework.Pod) {
+	before, now := nomination(old), pod.Status.NominatedNodeName
+	if before != "" || now != "" {
+		s.cache.Nominate(pod, now)
+	}
+	if before != "" && before != now {
 		s.happened(framework.Event{Action: framework.PodRemoved, OldPod: pod}) // its place on that node is free for others
 	}
 }
 
-// setNominated remembers which node a pod waits for. One that has just been
-// nominated by us does not say so itself yet.
-func (s *Scheduler) setNominated(pod *framework.Pod) {
-	if node := pod.Status.NominatedNodeName; node != "" {
-		s.cache.Nominate(pod, node)
+// nomination is the node that a pod waits for, if there is a pod.
+func nomination(pod *corev1.Pod) string {
+	if pod == nil {
+		return ""
 	}
+	return pod.Status.NominatedNodeName
 }
 
 func (s *Scheduler) removePod(object *corev1.Pod) {

@@ -154,6 +154,25 @@ func TestPodsOfOtherSchedulersAreLeftAlone(t *testing.T) {
 	}
 }
 
+// Another scheduler has made room for a pod of its own, and then finds it another place.
+func TestTheRoomOfAnothersPodIsKeptUntilItIsGivenBack(t *testing.T) {
+	c := newCluster(t)
+	c.node("one", "1")
+	c.pod("foreign", "1", c.priorityClass("theirs", 1000), func(p *corev1.Pod) { p.Spec.SchedulerName = "another" })
+	nominate := func(node string) {
+		body := fmt.Sprintf(`{"status":{"nominatedNodeName":%q}}`, node)
+		if _, err := c.client.CoreV1().Pods(c.namespace).Patch(t.Context(), "foreign", types.MergePatchType, []byte(body), metav1.PatchOptions{}, "status"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	nominate("one")
+	c.schedule()
+	c.pod("ours", "1")
+	c.event("ours", "FailedScheduling", "Insufficient cpu")
+	nominate("")
+	c.onNode("ours", "one")
+}
+
 // One scheduler, two names: each profile has its own plugins, arguments and events.
 func TestEveryProfileDecidesInItsOwnWay(t *testing.T) {
 	c := newCluster(t)
