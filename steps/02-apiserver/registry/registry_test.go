@@ -125,6 +125,28 @@ func follow(t *testing.T, who string, r *Registry, from string, n int) {
 	}
 }
 
+// A client sends the kind, and its managed fields have the time of the request.
+func TestAnUpdateThatChangesOnlyTimesIsNotWritten(t *testing.T) {
+	r := run(t, memory.New(), row())
+	obj := configMap("a")
+	then := metav1.NewTime(time.Unix(1_000_000_000, 0))
+	obj.SetManagedFields([]metav1.ManagedFieldsEntry{{Manager: "m", Operation: metav1.ManagedFieldsOperationApply, Time: &then}})
+	made, err := r.Create(t.Context(), "ns", obj, Write{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now, _, err := r.Update(t.Context(), "ns", "a", Write{}, func(old resource.Object) (resource.Object, error) {
+		next := old.DeepCopyObject().(resource.Object)
+		next.GetObjectKind().SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("ConfigMap"))
+		later := metav1.NewTime(then.Add(time.Hour))
+		next.GetManagedFields()[0].Time = &later
+		return next, nil
+	})
+	if err != nil || now.Revision != made.Revision {
+		t.Errorf("got revision %d, %v; want that of its creation, %d", now.Revision, err, made.Revision)
+	}
+}
+
 func TestAChangeOfNothingIsNotWritten(t *testing.T) {
 	r := run(t, memory.New(), row())
 	made, err := r.Create(t.Context(), "ns", configMap("a"), Write{})

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -159,7 +160,8 @@ func (r *Registry) update(ctx context.Context, old *cache.Item, w Write, change 
 	if r.ending().Over(obj, old.Object) {
 		return r.remove(ctx, old, obj, w.DryRun)
 	}
-	keepTimes(obj, old.Object)
+	obj.GetObjectKind().SetGroupVersionKind(schema.GroupVersionKind{}) // as old has none
+	alike := keepTimes(obj, old.Object)
 	data, err := r.encode(obj)
 	if err != nil {
 		return nil, told(err)
@@ -167,7 +169,7 @@ func (r *Registry) update(ctx context.Context, old *cache.Item, w Write, change 
 	if w.DryRun {
 		return unwritten(old.Key, obj), nil
 	}
-	if r.same(old, data) {
+	if alike && r.same(old, data) { // not if only a quantity is written in another way
 		return old, r.stillNewest(ctx, old)
 	}
 	return r.put(ctx, old.Key, obj, data, old.Revision)
@@ -247,21 +249,24 @@ func keep(obj, old resource.Object) {
 }
 
 // keepTimes takes back the new times of managed fields if nothing else is new.
-// Otherwise no write would ever change nothing.
-func keepTimes(obj, old resource.Object) {
+// Otherwise no write would ever change nothing. It reports whether obj means the same
+// as old then.
+func keepTimes(obj, old resource.Object) (alike bool) {
 	before, now := old.GetManagedFields(), obj.GetManagedFields()
 	if len(before) != len(now) {
-		return
+		return false
 	}
 	for i := range now {
 		a, b := before[i], now[i]
 		a.Time, b.Time = nil, nil
 		if !equality.Semantic.DeepEqual(a, b) {
-			return
+			return false
 		}
 	}
 	obj.SetManagedFields(before)
 	if !equality.Semantic.DeepEqual(obj, old) {
 		obj.SetManagedFields(now)
+		return false
 	}
+	return true
 }
