@@ -13,7 +13,6 @@ import (
 
 	"github.com/spf13/pflag"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apiversion "k8s.io/apimachinery/pkg/version"
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/fairness"
@@ -158,10 +157,7 @@ const queueLength = 500
 
 // limit makes the limits of what is served at once.
 func (f *flags) limit(m *metrics.Metrics) func(http.Handler) http.Handler {
-	h := fairness.Handler{Reads: fairness.New(f.reads, queueLength), Writes: fairness.New(f.writes, queueLength), Lasting: server.LongRunning,
-		Refuse: func(w http.ResponseWriter, r *http.Request) {
-			server.WriteError(w, r, apierrors.NewTooManyRequests("too many requests, please try again later", 1))
-		}}
+	h := fairness.Handler{Reads: fairness.New(f.reads, queueLength), Writes: fairness.New(f.writes, queueLength), Lasting: server.LongRunning}
 	const name, help = "apiserver_current_inqueue_requests", "Maximal number of queued requests in this apiserver per request kind in last second."
 	m.Gauge(name, help, map[string]string{"request_kind": "readOnly"}, func() float64 { return float64(h.Reads.Waiting()) })
 	m.Gauge(name, help, map[string]string{"request_kind": "mutating"}, func() float64 { return float64(h.Writes.Waiting()) })

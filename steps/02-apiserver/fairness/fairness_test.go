@@ -10,8 +10,11 @@ import (
 	"testing"
 	"testing/synctest"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apiserver/pkg/authentication/user"
 	apirequest "k8s.io/apiserver/pkg/endpoints/request"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 )
 
 func TestUsersTakeTurns(t *testing.T) {
@@ -114,9 +117,8 @@ func TestManyAtOnce(t *testing.T) {
 }
 
 func TestWhoNeedsAPlace(t *testing.T) {
-	refused := func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTooManyRequests) }
 	full := New(0, 0)
-	h := Handler{Reads: full, Writes: New(1, 0), Lasting: func(r *http.Request) bool { return r.URL.Path == "/watch" }, Refuse: refused}.
+	h := Handler{Reads: full, Writes: New(1, 0), Lasting: func(r *http.Request) bool { return r.URL.Path == "/watch" }}.
 		Wrap(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	for _, c := range []struct {
 		name, method, path string
@@ -135,5 +137,21 @@ func TestWhoNeedsAPlace(t *testing.T) {
 		if w.Code != c.want {
 			t.Errorf("%s: got %d, want %d", c.name, w.Code, c.want)
 		}
+	}
+}
+
+func TestWhoIsRefusedIsToldWhenToComeBack(t *testing.T) {
+	full := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r = r.WithContext(apirequest.WithUser(r.Context(), &user.DefaultInfo{Name: "u"}))
+		Handler{Reads: New(0, 0), Lasting: func(*http.Request) bool { return false }}.Wrap(http.NotFoundHandler()).ServeHTTP(w, r)
+	}))
+	defer full.Close()
+	client, err := kubernetes.NewForConfig(&rest.Config{Host: full.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = client.CoreV1().RESTClient().Get().MaxRetries(0).Resource("pods").Do(t.Context()).Error()
+	if seconds, again := apierrors.SuggestsClientDelay(err); !apierrors.IsTooManyRequests(err) || !again || seconds != 1 {
+		t.Errorf("got %v, again %t after %d s, want TooManyRequests, and again after 1 s", err, again, seconds)
 	}
 }

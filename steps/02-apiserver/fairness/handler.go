@@ -19,7 +19,6 @@ type Handler struct {
 	Reads, Writes *Limiter
 
 	Lasting func(*http.Request) bool // these hold no place: watches, connections
-	Refuse  func(w http.ResponseWriter, r *http.Request)
 }
 
 // Wrap returns a handler that calls next when there is a place. Administrators
@@ -35,12 +34,19 @@ func (h Handler) Wrap(next http.Handler) http.Handler {
 		release, err := h.limiter(r).Acquire(ctx, who.GetName())
 		cancel()
 		if err != nil {
-			h.Refuse(w, r)
+			refuse(w)
 			return
 		}
 		defer release()
 		next.ServeHTTP(w, r)
 	})
+}
+
+// refuse answers as upstream does, not with a Status: clients of client-go wait for a
+// second then and try again.
+func refuse(w http.ResponseWriter) {
+	w.Header().Set("Retry-After", "1")
+	http.Error(w, "Too many requests, please try again later.", http.StatusTooManyRequests)
 }
 
 func (h Handler) limiter(r *http.Request) *Limiter {
