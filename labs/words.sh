@@ -91,13 +91,27 @@ no_paper() {
 	kubectl delete nodes -l paper --wait=false
 }
 
+# container POD: the id of its first container, another one after each start.
+container() { kubectl get pod "$1" -o 'jsonpath={.status.containerStatuses[0].containerID}'; }
+
 # where POD: its node, empty when it has none.
 where() { kubectl get pod "$1" -o 'jsonpath={.spec.nodeName}'; }
 
 # refused POD: why the scheduler has not bound it.
 refused() { kubectl get pod "$1" -o 'jsonpath={.status.conditions[?(@.type=="PodScheduled")].message}'; }
 
-# run_real NAME: a web server on any node that has a machine.
+# run_real NAME: a web server on any node that has a machine. It is Ready when its
+# kubelet has got an answer from it.
 run_real() {
-	kubectl run "$1" --image=groundup.local/web:v1 --overrides='{"spec":{"affinity":{"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":{"nodeSelectorTerms":[{"matchExpressions":[{"key":"groundup.local/hollow","operator":"DoesNotExist"},{"key":"paper","operator":"DoesNotExist"}]}]}}}}}'
+	kubectl create -f - <<-YAML
+		apiVersion: v1
+		kind: Pod
+		metadata: {name: $1}
+		spec:
+		  affinity:
+		    nodeAffinity:
+		      requiredDuringSchedulingIgnoredDuringExecution:
+		        nodeSelectorTerms: [{matchExpressions: [{key: groundup.local/hollow, operator: DoesNotExist}, {key: paper, operator: DoesNotExist}]}]
+		  containers: [{name: $1, image: "groundup.local/web:v1", readinessProbe: {periodSeconds: 1, httpGet: {path: /readyz, port: 8080}}}]
+	YAML
 }

@@ -11,8 +11,14 @@ fi
 ip link set lo up
 GROUNDUP_HOME=$(mktemp -d)/home
 export GROUNDUP_HOME
+if ! command -v sudo >/dev/null; then # the guide says it to who is not root
+  mkdir "$(dirname "$GROUNDUP_HOME")/bin"
+  printf '#!/bin/sh\nexec "$@"\n' >"$(dirname "$GROUNDUP_HOME")/bin/sudo"
+  chmod +x "$(dirname "$GROUNDUP_HOME")/bin/sudo"
+  PATH=$PATH:$(dirname "$GROUNDUP_HOME")/bin
+fi
 lab=bin/lab name=extra-bootable-image
-trap '"$lab" down >/dev/null || echo "verify-bootable: lab down has failed" >&2; rm -f bin/web.qcow2 toolbox.qcow2 debian.tar; rmdir "$(dirname "$GROUNDUP_HOME")" || true' EXIT
+trap '"$lab" down >/dev/null || echo "verify-bootable: lab down has failed" >&2; rm -rf bin/web.qcow2 toolbox.qcow2 debian.tar "$(dirname "$GROUNDUP_HOME")/bin"; rmdir "$(dirname "$GROUNDUP_HOME")" || true' EXIT
 
 die() {
   echo "verify-bootable: $*" >&2

@@ -15,7 +15,6 @@ probe() {
 	case $(kubectl get pod anywhere -o 'jsonpath={.status.phase}') in
 	Failed) fail rejected "$(kubectl get pod anywhere -o 'jsonpath={.status.reason}: {.status.message}')" ;;
 	esac
-	ip=$(kubectl get pod anywhere -o 'jsonpath={.status.podIP}')
-	[ -n "$ip" ] || { echo "anywhere is on $node and has no address yet"; return 1; }
-	"$LAB" get "http://$ip:8080/" | grep -q 'pod anywhere'
+	ready=$(kubectl get pod anywhere -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}')
+	[ "$ready" = True ] || { echo "anywhere is on $node, and its web server has not answered the kubelet there"; return 1; }
 }

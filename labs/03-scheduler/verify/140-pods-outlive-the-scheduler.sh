@@ -1,7 +1,7 @@
 # title: Without the scheduler what runs goes on, and what is new waits
 # proves: the scheduler is needed once for each pod, and then never again
 # time: 60s
-# hint stopped: a pod that ran before should be the same process
+# hint stopped: a pod that ran before should be the same container, and so the same process
 # hint bound: somebody has bound a pod while there was no scheduler
 # hint: with its manifest back the scheduler finds the pod that waited
 # see: kubectl get pods -o wide
@@ -9,7 +9,7 @@
 setup() {
 	run_real before
 	kubectl wait pod/before --for=condition=Ready --timeout=30s
-	pid before before >before.pid
+	container before >before.id
 	cp "$MANIFESTS/kube-scheduler.yaml" manifest
 	unmanifest kube-scheduler.yaml
 	kubectl wait "pod/kube-scheduler-$NODE" -n kube-system --for=delete --timeout=30s
@@ -22,7 +22,7 @@ cleanup() {
 }
 
 probe() {
-	[ "$(pid before before)" = "$(cat before.pid)" ] || fail stopped "before was process $(cat before.pid)"
+	[ "$(container before)" = "$(cat before.id)" ] || fail stopped "before was container $(cat before.id)"
 	if [ "$(cat stage)" = down ]; then
 		[ -z "$(where while-down)" ] || fail bound "while-down is on $(where while-down)"
 		manifest kube-scheduler.yaml <manifest && echo up >stage
