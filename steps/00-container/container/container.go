@@ -12,12 +12,14 @@
 package container
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"runtime/debug"
 	"syscall"
+	"time"
 
 	"github.com/opencontainers/cgroups"
 	_ "github.com/opencontainers/cgroups/devices" // the device rules of a cgroup are a plug-in
@@ -28,6 +30,8 @@ import (
 	"github.com/opencontainers/runc/libcontainer/specconv"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"github.com/k8s-groundup/groundup/steps/00-container/internal/sysmon"
 )
 
 // Init is what a container's process runs first. A program that uses this
@@ -37,7 +41,7 @@ import (
 // shim does without for itself alone: huge pages (package reaper).
 func Init() {
 	debug.SetGCPercent(-1)
-	calmSysmon()
+	sysmon.Calm(10 * time.Millisecond)
 	if err := unix.Prctl(unix.PR_SET_THP_DISABLE, 0, 0, 0, 0); err != nil {
 		fail(fmt.Errorf("allow huge pages: %w", err))
 	}
@@ -57,9 +61,9 @@ type Stdio struct {
 
 // A Container is a container that has been started.
 type Container struct {
-	c       *libcontainer.Container
-	init    *libcontainer.Process // nil after Load
-	cgroups cgroups.Manager
+	c    *libcontainer.Container
+	init *libcontainer.Process // nil after Load
+	dir  string                // what libcontainer keeps of it
 }
 
 // A Process is one that Exec has started.
@@ -89,14 +93,10 @@ func start(root, id string, spec *specs.Spec, io Stdio, take func(*configs.Confi
 	if err = tree.save(filepath.Join(root, id)); err == nil {
 		err = c.Run(p)
 	}
-	var m cgroups.Manager
-	if err == nil {
-		m, err = cgroupsOf(c)
-	}
 	if err != nil {
 		return nil, errors.Join(err, c.Destroy())
 	}
-	return &Container{c, p, m}, nil
+	return &Container{c, p, filepath.Join(root, id)}, nil
 }
 
 func configOf(id string, spec *specs.Spec) (*configs.Config, error) {
@@ -109,11 +109,7 @@ func Load(root, id string) (*Container, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := cgroupsOf(c)
-	if err != nil {
-		return nil, err
-	}
-	return &Container{c: c, cgroups: m}, nil
+	return &Container{c: c, dir: filepath.Join(root, id)}, nil
 }
 
 // PID is the container's first process.
@@ -154,18 +150,28 @@ func (c *Container) Signal(sig syscall.Signal) error {
 // OOMKilled reports whether the kernel killed a process of this container
 // because its memory cgroup was full. Only true or false before Destroy.
 func (c *Container) OOMKilled() bool {
-	n, err := c.cgroups.OOMKillCount()
+	m, err := c.cgroup()
+	if err != nil {
+		return false
+	}
+	n, err := m.OOMKillCount()
 	return err == nil && n > 0
 }
 
-// cgroupsOf is best asked while the container runs: libcontainer looks for its
-// process, and of one that is gone it makes sure in a procfs of its own.
-func cgroupsOf(c *libcontainer.Container) (cgroups.Manager, error) {
-	state, err := c.State()
+// cgroup reads what libcontainer keeps. Asked for its state, it would look for the
+// process as well, and make sure in a procfs of its own that a dead one is gone.
+func (c *Container) cgroup() (cgroups.Manager, error) {
+	data, err := os.ReadFile(filepath.Join(c.dir, "state.json"))
 	if err != nil {
 		return nil, err
 	}
-	return manager.NewWithPaths(c.Config().Cgroups, state.CgroupPaths)
+	var kept struct {
+		CgroupPaths map[string]string `json:"cgroup_paths"` // as in libcontainer.State
+	}
+	if err := json.Unmarshal(data, &kept); err != nil {
+		return nil, err
+	}
+	return manager.NewWithPaths(c.c.Config().Cgroups, kept.CgroupPaths)
 }
 
 // Destroy kills what is left of the container and removes its cgroups.
@@ -191,8 +197,12 @@ func RemoveCgroup(spec *specs.Spec) error {
 // took them along. A member of a v1 cgroup can fork while we read the list, so
 // the list is read until it is empty.
 func (c *Container) killRest() {
+	m, err := c.cgroup()
+	if err != nil {
+		return
+	}
 	for range 100 {
-		pids, err := c.cgroups.GetAllPids()
+		pids, err := m.GetAllPids()
 		if err != nil || len(pids) == 0 {
 			return
 		}

@@ -9,8 +9,10 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"time"
 
 	"github.com/k8s-groundup/groundup/steps/00-container/container"
+	"github.com/k8s-groundup/groundup/steps/00-container/internal/sysmon"
 	"github.com/k8s-groundup/groundup/steps/00-container/shim/podshim"
 )
 
@@ -45,6 +47,7 @@ func serve(dir string) error {
 		return err
 	}
 	socket.Close()
+	sysmon.Calm(time.Millisecond)
 	server, startup := podshim.New(dir)
 	return server.Run(listener, startup)
 }
