@@ -45,7 +45,7 @@ func (s *Scheduler) reject(ctx context.Context, item *queue.Item, profile *Profi
 	} else {
 		s.cache.Nominate(item.Pod, plan.Node)
 	}
-	s.write(func() {
+	s.writers.do(func() {
 		if err := s.evict(ctx, item.Pod, profile, plan); err != nil {
 			s.Log.Warn("make room", "for", item.Pod.Namespace+"/"+item.Pod.Name, "err", err)
 			by = nil // no victim's end will wake this pod

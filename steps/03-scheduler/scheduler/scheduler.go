@@ -112,8 +112,7 @@ type Scheduler struct {
 	knows    chan struct{} // closed when Watch has told of all there is
 	snapshot framework.Snapshot
 	from     decide.From
-	writes   chan struct{}  // has room for as many as may be under way
-	writing  sync.WaitGroup // for those that are
+	writers  *crew // of requests to the API server
 }
 
 // maxWait is how long a pod is not looked at when nothing happens that helps it.
@@ -121,7 +120,7 @@ const maxWait = 5 * time.Minute
 
 // New returns a scheduler that knows of nothing yet. There is at least one profile.
 func New(c Config) *Scheduler {
-	s := &Scheduler{Config: c, cache: cache.New(), knows: make(chan struct{}), writes: make(chan struct{}, c.Writes)}
+	s := &Scheduler{Config: c, cache: cache.New(), knows: make(chan struct{}), writers: newCrew(c.Writes)}
 	s.from.Rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
 	sort := slices.Collect(maps.Values(s.Profiles))[0].Sort // all have the same
 	s.queue = queue.NewShared(queue.Config{
@@ -141,7 +140,7 @@ func New(c Config) *Scheduler {
 func (s *Scheduler) Pending() queue.Count { return s.queue.Count() }
 
 // Writing says whether something is being written that somebody waits for.
-func (s *Scheduler) Writing() bool { return len(s.writes) > 0 }
+func (s *Scheduler) Writing() bool { return len(s.writers.busy) > 0 }
 
 // Run schedules pods until ctx is done, and what it has begun then has ended: it has
 // been answered, or no answer has come for a while, or the right to write is lost, and
@@ -150,7 +149,7 @@ func (s *Scheduler) Run(ctx, holding context.Context) error {
 	writing, giveUp := context.WithCancel(holding)
 	defer giveUp()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(bindTimeout, giveUp) })()
-	defer s.writing.Wait()
+	defer s.writers.dismiss()
 	select {
 	case <-ctx.Done():
 		return nil
@@ -190,16 +189,7 @@ func (s *Scheduler) schedule(ctx context.Context, item *queue.Item) {
 		return
 	}
 	s.queue.Decided(item)
-	s.write(func() { s.bind(ctx, item, profile, decision.Node, begin) })
-}
-
-// write does something with the API server while decisions go on.
-func (s *Scheduler) write(f func()) {
-	s.writes <- struct{}{}
-	s.writing.Go(func() {
-		defer func() { <-s.writes }()
-		f()
-	})
+	s.writers.do(func() { s.bind(ctx, item, profile, decision.Node, begin) })
 }
 
 // held asks the plugins that keep a pod from the queue.

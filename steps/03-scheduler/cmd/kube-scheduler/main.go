@@ -132,8 +132,9 @@ func run(ctx context.Context, args []string, stderr io.Writer) error {
 }
 
 // writes is how many requests a scheduler has under way at once. The API server
-// serves two hundred, and there are others.
-const writes = 100
+// serves two hundred, each user in his turn, and there are others. The more there are,
+// the more leave, and are written to disk, together.
+const writes = 180
 
 // An observer counts what happens, and remembers why.
 type observer struct {
