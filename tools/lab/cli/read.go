@@ -104,7 +104,11 @@ func refresh(ctx context.Context, w io.Writer, dir, file string, quote, record, 
 		return nil
 	}
 	if check {
-		return fmt.Errorf("%s no longer says what is true:\n%s\n`lab read --quote --record` brings it up to date", rel(dir, file), guide.FirstDifference(string(text), g.String()))
+		how := "--quote" // and nothing is run that was not asked for
+		if record {
+			how = "--record"
+		}
+		return fmt.Errorf("%s no longer says what is true:\n%s\n`lab read --file %[1]s %[3]s` brings it up to date", rel(dir, file), guide.FirstDifference(string(text), g.String()), how)
 	}
 	return os.WriteFile(file, []byte(g.String()), 0o644)
 }
