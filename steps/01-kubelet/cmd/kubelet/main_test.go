@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"maps"
 	"os"
 	"strings"
 	"testing"
@@ -61,9 +60,7 @@ func TestKillAtEveryMomentOfTheBeginning(t *testing.T) {
 			n.kill()
 			n.start()
 			n.until("the pod to be ready", func(pods map[string]*corev1.Pod) bool { return ready(pods["whole"]) })
-			if got := n.starts(); !maps.Equal(got, once) {
-				t.Errorf("got starts %v, want %v", got, once)
-			}
+			n.started(once)
 			for _, c := range n.pods()["whole"].Status.ContainerStatuses {
 				if c.RestartCount != 0 {
 					t.Errorf("container %s was restarted %d times", c.Name, c.RestartCount)
@@ -121,9 +118,7 @@ func TestManifestsChangeWhileTheKubeletIsDown(t *testing.T) {
 			want[name+container] = 1
 		}
 	}
-	if got := n.starts(); !maps.Equal(got, want) {
-		t.Errorf("got starts %v, want %v", got, want)
-	}
+	n.started(want)
 }
 
 // A killed shim is replaced; its containers neither notice nor run twice.
@@ -140,9 +135,7 @@ func TestKillShim(t *testing.T) {
 	if got := n.pods()["whole"].Status.ContainerStatuses[0].ContainerID; got != id {
 		t.Errorf("got container %s, want %s", got, id)
 	}
-	if got := n.starts(); !maps.Equal(got, once) {
-		t.Errorf("got starts %v, want %v", got, once)
-	}
+	n.started(once)
 }
 
 func TestStatesAndMessages(t *testing.T) {

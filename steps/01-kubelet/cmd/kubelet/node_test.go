@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -304,6 +305,29 @@ func ready(pod *corev1.Pod) bool {
 		}
 	}
 	return false
+}
+
+// started waits until containers have noted their starts, which they do some time after
+// they run, and wants these.
+func (n *node) started(want map[string]int) {
+	n.t.Helper()
+	wanted := 0
+	for _, count := range want {
+		wanted += count
+	}
+	for end := time.Now().Add(patience(20 * time.Second)); ; time.Sleep(5 * time.Millisecond) {
+		got, noted := n.starts(), 0
+		for _, count := range got {
+			noted += count
+		}
+		if maps.Equal(got, want) {
+			return
+		}
+		if noted >= wanted || time.Now().After(end) {
+			n.t.Errorf("got starts %v, want %v", got, want)
+			return
+		}
+	}
 }
 
 // starts counts the lines that containers have noted.
