@@ -327,8 +327,14 @@ func (n deviceNode) make(root string) error {
 }
 
 // fail ends init with an error for the caller of Start, in the words in which
-// libcontainer's own init tells of one.
+// libcontainer's own init tells of one. Before the parent sends the config it looks at
+// init's files, and would tell of nothing but that there is no such process.
 func fail(err error) {
+	if fd, err := strconv.Atoi(os.Getenv("_LIBCONTAINER_INITPIPE")); err == nil {
+		config := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}} // or the parent's end
+		for _, err := unix.Poll(config, -1); err == unix.EINTR; _, err = unix.Poll(config, -1) {
+		}
+	}
 	type message struct {
 		Message string `json:"message"`
 	}
