@@ -121,6 +121,13 @@ func Start(c Config, prepare func(pid int) error) (pid int, err error) {
 // Path is the search path inside a box.
 const Path = "/opt/groundup/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+// Booting says whether the process is one that Start has started and that is not the
+// box's init yet: who enters it now finds the caller's files.
+func Booting(pid int) bool {
+	args, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	return err == nil && strings.HasPrefix(string(args), childArg0+"\x00")
+}
+
 // Kill ends the box: its init and with it, by the kernel, everything inside. It
 // returns when all of it is gone, and succeeds when it was gone before.
 func Kill(pid int, deadline time.Time) error {

@@ -35,9 +35,19 @@ func start(t *testing.T) (cgroup string, pid int, root string) {
 	pid, err := Start(Config{
 		Name: "box", Cgroup: cgroup, Root: root, Init: []string{"sleep", "1000"}, Stdout: filepath.Join(dir, "console.log"),
 		Binds: []Bind{{Source: dir, Target: "/opt/groundup/bin"}},
-	}, func(int) error { return nil })
+	}, func(pid int) error { // it waits for us, and is no box yet
+		for end := time.Now().Add(20 * time.Second); !Booting(pid); <-time.After(time.Millisecond) {
+			if time.Now().After(end) {
+				return errors.New("a box that waits for its configuration is not booting")
+			}
+		}
+		return nil
+	})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if Booting(pid) {
+		t.Error("a box whose init runs is still booting")
 	}
 	t.Cleanup(func() {
 		if err := errors.Join(Kill(pid, time.Now().Add(10*time.Second)), RemoveCgroups(cgroup, time.Now().Add(10*time.Second))); err != nil {

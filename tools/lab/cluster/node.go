@@ -160,7 +160,7 @@ func (c *Cluster) bootNode(ctx context.Context, spec Spec, state State, authorit
 		if node, err = c.thisMachine(state); err != nil {
 			return err
 		}
-	} else if !node.Running() {
+	} else if !node.booted(ctx) {
 		if err := c.do("power on "+info.Name, func() error { node, err = c.powerOn(state, n); return err }); err != nil {
 			return err
 		}
@@ -182,6 +182,15 @@ func (c *Cluster) bootNode(ctx context.Context, spec Spec, state State, authorit
 		}
 		return c.waitReady(ctx, spec, node, info)
 	})
+}
+
+// booted says whether the node runs, and waits if it only just begins to: an up that was
+// killed may have left it so.
+func (n Node) booted(ctx context.Context) bool {
+	for n.Running() && box.Booting(n.PID) && ctx.Err() == nil {
+		<-time.After(time.Millisecond)
+	}
+	return n.Running()
 }
 
 // serve makes services what the node's init runs.
