@@ -220,8 +220,7 @@ func value(v *runtimeapi.UInt64Value) *uint64 {
 	return &v.Value
 }
 
-// timeOf turns nanoseconds since 1970 into a time.
-// timeOf is when a runtime has measured: now if it does not say, as containerd of a
+// timeOf turns nanoseconds since 1970 into the time when a runtime has measured: now if it does not say, as containerd of a
 // pod's network.
 func timeOf(ns int64) metav1.Time {
 	if ns == 0 {
