@@ -126,3 +126,20 @@ func TestInitKnowsItsOwnProcess(t *testing.T) {
 		t.Error("got running, want not: the process id has another owner now")
 	}
 }
+
+func TestShimsAreKnownByTheBinaryTheyAreACopyOf(t *testing.T) {
+	const bin, copied = "/var/lib/groundup/bin/", "/memfd:runc_cloned:runtime-shim (deleted)"
+	for _, test := range []struct {
+		exe, args string
+		want      bool
+	}{
+		{copied, bin + "runtime-shim\x00pod\x00/run/p", true},
+		{copied, "reaper\x00" + bin + "runtime-shim\x00/run/p", true},
+		{copied, "/elsewhere/runtime-shim\x00pod\x00/run/p", false},
+		{"/usr/bin/vim", bin + "runtime-shim\x00", false},
+	} {
+		if got := isShim(test.exe, test.args, bin); got != test.want {
+			t.Errorf("%s, %q: got %t", test.exe, test.args, got)
+		}
+	}
+}
