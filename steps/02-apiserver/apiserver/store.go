@@ -12,7 +12,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 
-	"github.com/k8s-groundup/groundup/steps/02-apiserver/server"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/health"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/storage"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/storage/etcd"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/storage/etcd/embedded"
@@ -21,7 +21,7 @@ import (
 // A store is etcd, wherever it runs.
 type store struct {
 	store  database
-	checks []server.Check
+	checks []health.Check
 	died   <-chan error // nil if it is not ours
 	close  func()
 }
@@ -58,7 +58,7 @@ func openStore(ctx context.Context, f *flags, log *slog.Logger) (*store, error) 
 
 func newStore(data database, died <-chan error, end func()) *store {
 	s := &store{store: data, died: died, close: end}
-	s.checks = []server.Check{
+	s.checks = []health.Check{
 		{Name: "etcd", Ask: func(ctx context.Context) error {
 			_, err := s.store.Revision(ctx)
 			return err

@@ -6,15 +6,17 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/health"
 )
 
 // paths are those that are not about a resource.
 func (s *Server) paths() map[string]http.Handler {
 	checks := s.checks()
 	paths := map[string]http.Handler{
-		"/livez/":   health("/livez", alive(checks)),
-		"/healthz/": health("/healthz", alive(checks)),
-		"/readyz/":  health("/readyz", checks),
+		"/livez/":   health.Handler("livez", health.Alive(checks), s.conf.Log),
+		"/healthz/": health.Handler("healthz", health.Alive(checks), s.conf.Log),
+		"/readyz/":  health.Handler("readyz", checks, s.conf.Log),
 		"/version":  http.HandlerFunc(s.version),
 	}
 	maps.Copy(paths, s.discovery())

@@ -27,6 +27,7 @@ import (
 	"k8s.io/apimachinery/pkg/version"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/health"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/registry"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/storage"
@@ -51,7 +52,7 @@ type Config struct {
 	Observers []Observer
 
 	Handlers map[string]http.Handler // further paths: /metrics, /openapi/v3/; a slash at the end is for all below
-	Checks   []Check                 // of the server's health, besides those of its own
+	Checks   []health.Check          // of the server's health, besides those of its own
 	Version  version.Info
 	Address  string        // HOST:PORT that clients are told
 	Timeout  time.Duration // of a request that is neither a watch nor a connection

@@ -3,12 +3,15 @@ package decide
 import (
 	"cmp"
 	"slices"
+
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // An Explanation is a decision as a table of nodes by plugins, for people and
 // as JSON. Nothing is asked again to make it: it is what was decided on.
 type Explanation struct {
 	Pod     string    `json:"pod"` // namespace/name
+	UID     types.UID `json:"uid"` // a later pod may have the same name
 	Node    string    `json:"node,omitempty"`
 	Message string    `json:"message,omitempty"` // the error, if there is no node
 	Total   int       `json:"total"`
@@ -38,7 +41,7 @@ type Row struct {
 // Explain makes the table.
 func (d *Decision) Explain() Explanation {
 	e := Explanation{
-		Pod: d.Pod.Namespace + "/" + d.Pod.Name, Node: d.Node,
+		Pod: d.Pod.Namespace + "/" + d.Pod.Name, UID: d.Pod.UID, Node: d.Node,
 		Total: d.Total, Looked: d.Looked,
 	}
 	if d.Err != nil {

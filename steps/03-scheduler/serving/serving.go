@@ -22,17 +22,16 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
-	"slices"
-	"strings"
 	"time"
 
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/health"
 	certutil "k8s.io/client-go/util/cert"
 )
 
 // Handlers are what a scheduler answers with.
 type Handlers struct {
-	Checks    map[string]func() error // of /readyz
-	Health    map[string]func() error // of /healthz; /livez is well while there is an answer
+	Checks    []health.Check // of /readyz, and those that are of its life of /healthz; /livez is well while there is an answer
+	Log       *slog.Logger
 	Metrics   http.Handler
 	Config    any // /configz
 	Why       http.Handler
@@ -42,11 +41,11 @@ type Handlers struct {
 // Handler returns what answers all requests. access guards all but health.
 func (h Handlers) Handler(access Access) http.Handler {
 	mux := http.NewServeMux()
-	open := map[string]http.HandlerFunc{
-		"/healthz": wellIf(h.Health), "/livez": wellIf(nil), "/readyz": wellIf(h.Checks),
-	}
-	for path, f := range open {
-		mux.HandleFunc("GET "+path, f)
+	for name, checks := range map[string][]health.Check{
+		"livez": {health.Ping}, "healthz": health.Alive(h.Checks), "readyz": h.Checks,
+	} {
+		mux.Handle("GET /"+name, health.Handler(name, checks, h.Log))
+		mux.Handle("GET /"+name+"/", health.Handler(name, checks, h.Log))
 	}
 	guarded := map[string]http.Handler{"/metrics": h.Metrics, "/configz": asJSON(h.Config), "/debug/why": h.Why}
 	if h.Profiling {
@@ -59,24 +58,6 @@ func (h Handlers) Handler(access Access) http.Handler {
 		mux.Handle("GET "+path, access.guard(handler))
 	}
 	return mux
-}
-
-// wellIf answers ok, or with the checks that fail.
-func wellIf(checks map[string]func() error) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
-		var lines []string
-		for name, check := range checks {
-			if err := check(); err != nil {
-				lines = append(lines, fmt.Sprintf("[-]%s failed: %v", name, err))
-			}
-		}
-		if len(lines) > 0 {
-			slices.Sort(lines)
-			http.Error(w, strings.Join(lines, "\n"), http.StatusInternalServerError)
-			return
-		}
-		fmt.Fprint(w, "ok")
-	}
 }
 
 func asJSON(config any) http.HandlerFunc {

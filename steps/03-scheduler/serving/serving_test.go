@@ -1,16 +1,18 @@
 package serving
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"testing"
 
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/health"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -68,12 +70,21 @@ func TestWhoMayAsk(t *testing.T) {
 }
 
 func TestReadinessAndHealth(t *testing.T) {
-	checks := map[string]func() error{"well": func() error { return nil }, "lame": func() error { return errors.New("no leg") }}
-	for path, handlers := range map[string]Handlers{"/readyz": {Checks: checks}, "/healthz": {Health: checks}} {
+	no := func(context.Context) error { return errors.New("no") }
+	handler := Handlers{Log: slog.New(slog.DiscardHandler), Checks: []health.Check{
+		{Name: "leaderElection", Ask: no}, {Name: "informer-sync", Ask: no, Ready: true},
+	}}.Handler(Access{})
+	for path, want := range map[string]string{
+		"/livez":                 "ok",
+		"/livez?verbose":         "[+]ping ok\nlivez check passed\n",
+		"/healthz":               "[-]leaderElection failed: reason withheld\nhealthz check failed\n",
+		"/readyz":                "[-]leaderElection failed: reason withheld\n[-]informer-sync failed: reason withheld\nreadyz check failed\n",
+		"/readyz/leaderElection": "[-]leaderElection failed: reason withheld\nreadyz check failed\n",
+	} {
 		w := httptest.NewRecorder()
-		handlers.Handler(Access{}).ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
-		if w.Code != http.StatusInternalServerError || strings.TrimSpace(w.Body.String()) != "[-]lame failed: no leg" {
-			t.Errorf("%s: got %d %s", path, w.Code, w.Body)
+		handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+		if w.Body.String() != want {
+			t.Errorf("%s: got %d %s, want %s", path, w.Code, w.Body, want)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -11,7 +12,10 @@ import (
 	"text/tabwriter"
 
 	"github.com/k8s-groundup/groundup/steps/03-scheduler/decide"
+	"github.com/k8s-groundup/groundup/tools/lab/cluster"
 	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/fields"
 )
 
 func whyCommand() *cobra.Command {
@@ -40,12 +44,49 @@ again: the table is what the plugins said of each node when it was decided.`,
 			if err := json.NewDecoder(body).Decode(&e); err != nil {
 				return err
 			}
+			now, err := podsNamed(cmd.Context(), c, node, namespace, name)
+			if err != nil {
+				return err
+			}
+			note, err := stillTrue(e, now)
+			if err != nil {
+				return err
+			}
+			fmt.Fprint(cmd.OutOrStdout(), note)
 			return printWhy(cmd.OutOrStdout(), e, rows)
 		},
 	}
 	cmd.Flags().StringVarP(&namespace, "namespace", "n", "default", "`namespace` of the pod")
 	cmd.Flags().IntVar(&rows, "nodes", 20, "show at most so many `nodes`, the best ones")
 	return cmd
+}
+
+// podsNamed returns the pod of that name, if there is one.
+func podsNamed(ctx context.Context, c *cluster.Cluster, node cluster.Node, namespace, name string) ([]corev1.Pod, error) {
+	ask := url.URL{
+		Scheme: "https", Host: net.JoinHostPort(node.IP, "6443"), Path: "/api/v1/namespaces/" + namespace + "/pods",
+		RawQuery: url.Values{"fieldSelector": {fields.OneTermEqualSelector("metadata.name", name).String()}}.Encode(),
+	}
+	body, err := c.Get(ctx, ask.String())
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	var list corev1.PodList
+	err = json.NewDecoder(body).Decode(&list)
+	return list.Items, err
+}
+
+// stillTrue looks whether a decision is about the pod that has the name now: one that
+// was deleted and made again waits for a decision of its own.
+func stillTrue(e decide.Explanation, now []corev1.Pod) (note string, err error) {
+	switch {
+	case len(now) == 0:
+		return fmt.Sprintf("There is no pod %s any more. This was the last decision about it:\n", e.Pod), nil
+	case now[0].UID != e.UID:
+		return "", fmt.Errorf("no decision about pod %s yet: the last one was about an earlier pod of that name, UID %s, and this one's is %s", e.Pod, e.UID, now[0].UID)
+	}
+	return "", nil
 }
 
 // printWhy prints a decision: its outcome, what was asked, and a line for each

@@ -5,6 +5,9 @@ import (
 	"testing"
 
 	"github.com/k8s-groundup/groundup/steps/03-scheduler/decide"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 func TestPrintWhy(t *testing.T) {
@@ -43,6 +46,29 @@ a     ✗ NodeResourcesFit: Insufficient cpu
 		var out strings.Builder
 		if err := printWhy(&out, tt.e, tt.rows); err != nil || out.String() != tt.want {
 			t.Errorf("%s: got %v and\n%s\nwant\n%s", tt.name, err, out.String(), tt.want)
+		}
+	}
+}
+
+func TestADecisionIsOfThePodThatHasTheNameNow(t *testing.T) {
+	e := decide.Explanation{Pod: "default/web", UID: "1"}
+	pod := func(uid types.UID) []corev1.Pod {
+		return []corev1.Pod{{ObjectMeta: metav1.ObjectMeta{Name: "web", UID: uid}}}
+	}
+	for name, tt := range map[string]struct {
+		now        []corev1.Pod
+		note, fail string
+	}{
+		"the same":   {now: pod("1")},
+		"gone":       {note: "There is no pod default/web any more"},
+		"made again": {now: pod("2"), fail: "about an earlier pod of that name"},
+	} {
+		note, err := stillTrue(e, tt.now)
+		if !strings.HasPrefix(note, tt.note) || (tt.note == "") != (note == "") {
+			t.Errorf("%s: noted %q", name, note)
+		}
+		if (err != nil) != (tt.fail != "") || err != nil && !strings.Contains(err.Error(), tt.fail) {
+			t.Errorf("%s: got %v, want %q", name, err, tt.fail)
 		}
 	}
 }

@@ -24,6 +24,7 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/health"
 	"github.com/k8s-groundup/groundup/steps/03-scheduler/decide"
 	"github.com/k8s-groundup/groundup/steps/03-scheduler/explain"
 	"github.com/k8s-groundup/groundup/steps/03-scheduler/metrics"
@@ -103,9 +104,12 @@ func run(ctx context.Context, args []string, stderr io.Writer) error {
 		return err
 	}
 	handler := serving.Handlers{
-		Checks:  map[string]func() error{"informer-sync": s.Ready, "leaderElection": election.check},
-		Health:  map[string]func() error{"leaderElection": election.check},
-		Metrics: watching.Metrics.Handler(), Config: conf, Why: &watching.Decisions, Profiling: *conf.EnableProfiling,
+		Checks: []health.Check{
+			health.Ping,
+			{Name: "leaderElection", Ask: func(context.Context) error { return election.check() }},
+			{Name: "informer-sync", Ask: func(context.Context) error { return s.Ready() }, Ready: true},
+		},
+		Log: log, Metrics: watching.Metrics.Handler(), Config: conf, Why: &watching.Decisions, Profiling: *conf.EnableProfiling,
 	}.Handler(access)
 
 	group, ctx := errgroup.WithContext(ctx)
