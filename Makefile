@@ -40,7 +40,7 @@ list: lab ## the steps, or with STEP=01 which main each program of it comes from
 
 .PHONY: lab
 lab: ## build the lab command alone
-	@CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/ ./tools/lab/cmd/lab
+	@CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/ ./tools/lab/cmd/lab ./tools/lab/cmd/lab-page
 
 build: lab ## build the programs and images of a step (STEP=01; the last one without)
 	@$(LAB) build $(STEP)

@@ -1,20 +1,19 @@
 package cli
 
 import (
-	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 
-	"github.com/charmbracelet/glamour"
 	"github.com/k8s-groundup/groundup/tools/lab/guide"
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 )
 
 func readCommand() *cobra.Command {
@@ -46,7 +45,7 @@ copy and run again, and --check says whether either has changed.`,
 			if err != nil {
 				return err
 			}
-			return page(cmd.OutOrStdout(), string(text))
+			return show(cmd.Context(), cmd.OutOrStdout(), dir, string(text))
 		},
 	}
 	cmd.Flags().StringVar(&file, "file", "", "another Markdown `file` than the step's guide")
@@ -113,29 +112,13 @@ func refresh(ctx context.Context, w io.Writer, dir, file string, quote, record, 
 	return os.WriteFile(file, []byte(g.String()), 0o644)
 }
 
-// page renders Markdown for the terminal, through the learner's pager when there
-// is one and something to page.
-func page(w io.Writer, text string) error {
-	width, style, tty := 100, "notty", false
-	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		tty, style = true, "auto"
-		if cols, _, err := term.GetSize(int(f.Fd())); err == nil {
-			width = min(cols, 110)
-		}
+// show renders Markdown for the terminal.
+func show(ctx context.Context, w io.Writer, dir, text string) error {
+	page := exec.CommandContext(ctx, filepath.Join(dir, "bin", "lab-page"))
+	page.Stdin, page.Stdout, page.Stderr = strings.NewReader(text), w, os.Stderr
+	err := page.Run()
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: `make lab` builds it", err)
 	}
-	r, err := glamour.NewTermRenderer(glamour.WithStandardStyle(style), glamour.WithWordWrap(width))
-	if err != nil {
-		return err
-	}
-	out, err := r.Render(text)
-	if err != nil {
-		return err
-	}
-	if less, err := exec.LookPath("less"); err == nil && tty {
-		cmd := exec.Command(less, "-RFX")
-		cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewBufferString(out), os.Stdout, os.Stderr
-		return cmd.Run()
-	}
-	_, err = io.WriteString(w, out)
 	return err
 }
