@@ -25,6 +25,14 @@ func Admit(node criconfig.Node, maxPods int, pod *corev1.Pod, others []*corev1.P
 	if refused := restartAll(pod); refused != nil {
 		return refused
 	}
+	if refused := Room(node.Allocatable, maxPods, pod, others); refused != nil {
+		return refused
+	}
+	return hostPorts(pod, others)
+}
+
+// Room returns why there is no room for the pod beside the others, or nil.
+func Room(allocatable corev1.ResourceList, maxPods int, pod *corev1.Pod, others []*corev1.Pod) *criconfig.Rejection {
 	var cpu, memory int64
 	for _, o := range others {
 		c, m := cgroup.Requests(o)
@@ -36,15 +44,15 @@ func Admit(node criconfig.Node, maxPods int, pod *corev1.Pod, others []*corev1.P
 		want, used, available int64
 	}{
 		{"pods", 1, int64(len(others)), int64(maxPods)},
-		{"cpu", wantCPU, cpu, node.Allocatable.Cpu().MilliValue()},
-		{"memory", wantMemory, memory, node.Allocatable.Memory().Value()},
+		{"cpu", wantCPU, cpu, allocatable.Cpu().MilliValue()},
+		{"memory", wantMemory, memory, allocatable.Memory().Value()},
 	} {
 		if r.want > 0 && r.used+r.want > r.available {
 			return &criconfig.Rejection{Reason: "OutOf" + r.name, Message: fmt.Sprintf(
 				"Node didn't have enough resource: %s, requested: %d, used: %d, capacity: %d", r.name, r.want, r.used, r.available)}
 		}
 	}
-	return hostPorts(pod, others)
+	return nil
 }
 
 // restartAll: a rule that restarts the whole pod is refused, as a pod that

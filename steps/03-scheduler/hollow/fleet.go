@@ -160,15 +160,34 @@ func (f *Fleet) runPods(ctx context.Context) {
 	})
 	factory := informers.NewSharedInformerFactoryWithOptions(f.Client, 0, bound)
 	pods := factory.Core().V1().Pods()
+	if err := pods.Informer().AddIndexers(cache.Indexers{byNode: nodeOf}); err != nil {
+		f.Log.Error("watch pods", "err", err)
+		return
+	}
+	gate := newGate(f.Model.Allocatable, pods.Informer().GetIndexer())
 	queue := workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[types.NamespacedName]())
-	enqueue := func(obj any) {
-		if pod, ok := obj.(*corev1.Pod); ok && decide(pod, f.Nodes) != nothing {
+	changed := func(obj any) {
+		pod, ok := obj.(*corev1.Pod)
+		if !ok {
+			return
+		}
+		if pod.Status.Phase != corev1.PodPending {
+			gate.seen(pod.UID)
+		}
+		if decide(pod, f.Nodes) != nothing {
 			queue.Add(types.NamespacedName{Namespace: pod.Namespace, Name: pod.Name})
 		}
 	}
-	// A handler of deletions is not needed: what is gone needs nothing.
+	gone := func(obj any) {
+		if last, ok := obj.(cache.DeletedFinalStateUnknown); ok {
+			obj = last.Obj
+		}
+		if pod, ok := obj.(*corev1.Pod); ok {
+			gate.seen(pod.UID)
+		}
+	}
 	if _, err := pods.Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc: enqueue, UpdateFunc: func(_, now any) { enqueue(now) },
+		AddFunc: changed, UpdateFunc: func(_, now any) { changed(now) }, DeleteFunc: gone,
 	}); err != nil {
 		f.Log.Error("watch pods", "err", err)
 		return
@@ -177,7 +196,7 @@ func (f *Fleet) runPods(ctx context.Context) {
 	var working sync.WaitGroup
 	for range workers {
 		working.Go(func() {
-			for f.next(ctx, queue, pods.Lister()) {
+			for f.next(ctx, queue, pods.Lister(), gate) {
 			}
 		})
 	}
@@ -187,13 +206,13 @@ func (f *Fleet) runPods(ctx context.Context) {
 	factory.Shutdown()
 }
 
-func (f *Fleet) next(ctx context.Context, queue workqueue.TypedRateLimitingInterface[types.NamespacedName], pods corelisters.PodLister) bool {
+func (f *Fleet) next(ctx context.Context, queue workqueue.TypedRateLimitingInterface[types.NamespacedName], pods corelisters.PodLister, gate *gate) bool {
 	key, quit := queue.Get()
 	if quit {
 		return false
 	}
 	defer queue.Done(key)
-	err := f.sync(ctx, key, pods)
+	err := f.sync(ctx, key, pods, gate)
 	if err != nil && ctx.Err() == nil {
 		f.Log.Warn("pod", "pod", key, "err", err)
 		queue.AddRateLimited(key)
@@ -203,7 +222,7 @@ func (f *Fleet) next(ctx context.Context, queue workqueue.TypedRateLimitingInter
 	return true
 }
 
-func (f *Fleet) sync(ctx context.Context, key types.NamespacedName, pods corelisters.PodLister) error {
+func (f *Fleet) sync(ctx context.Context, key types.NamespacedName, pods corelisters.PodLister, gate *gate) error {
 	pod, err := pods.Pods(key.Namespace).Get(key.Name)
 	if apierrors.IsNotFound(err) {
 		return nil
@@ -212,7 +231,11 @@ func (f *Fleet) sync(ctx context.Context, key types.NamespacedName, pods corelis
 	}
 	switch decide(pod, f.Nodes) {
 	case run:
-		err = f.say(ctx, pod)
+		status := running(pod, f.Clock.Now())
+		if why := gate.admit(pod); why != nil {
+			status = refused(why)
+		}
+		err = f.say(ctx, pod, status)
 	case end:
 		err = f.Client.CoreV1().Pods(pod.Namespace).Delete(ctx, pod.Name, metav1.DeleteOptions{
 			GracePeriodSeconds: ptr.To(int64(0)), Preconditions: metav1.NewUIDPreconditions(string(pod.UID)),
@@ -225,10 +248,10 @@ func (f *Fleet) sync(ctx context.Context, key types.NamespacedName, pods corelis
 }
 
 // say patches the status: the scheduler's condition stays.
-func (f *Fleet) say(ctx context.Context, pod *corev1.Pod) error {
+func (f *Fleet) say(ctx context.Context, pod *corev1.Pod, status corev1.PodStatus) error {
 	patch, err := json.Marshal(map[string]any{
 		"metadata": map[string]any{"uid": pod.UID},
-		"status":   running(pod, f.Clock.Now()),
+		"status":   status,
 	})
 	if err != nil {
 		return err

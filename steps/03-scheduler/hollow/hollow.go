@@ -17,6 +17,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
+
+	"github.com/k8s-groundup/groundup/steps/01-kubelet/criconfig"
 )
 
 // Label is on every node of a fleet, and on nothing else.
@@ -126,12 +128,17 @@ func running(pod *corev1.Pod, now time.Time) corev1.PodStatus {
 	return s
 }
 
+// refused is the status of a pod for which there is no room, in the words of a kubelet.
+func refused(why *criconfig.Rejection) corev1.PodStatus {
+	return corev1.PodStatus{Phase: corev1.PodFailed, Reason: why.Reason, Message: "Pod was rejected: " + why.Message}
+}
+
 // An act is what a fleet does about a pod.
 type act int
 
 const (
 	nothing act = iota
-	run         // say that it runs
+	run         // say that it runs, if there is room for it
 	end         // take it away: its grace period has begun, and nothing needs it
 )
 

@@ -2,7 +2,9 @@ package hollow
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -13,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
@@ -63,7 +66,7 @@ func TestFleet(t *testing.T) {
 	ctx := t.Context()
 	fleet := Fleet{
 		Client: client, Nodes: 3, Clock: clock.RealClock{}, Log: slog.New(slog.DiscardHandler),
-		Model: Model{Zones: 2, Allocatable: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("4")}},
+		Model: Model{Zones: 2, Allocatable: room("4", "110")},
 	}
 	stop := start(t, fleet)
 	await(t, "the pod to run", func() bool {
@@ -79,7 +82,7 @@ func TestFleet(t *testing.T) {
 	}
 	stop()
 
-	fleet.Nodes, fleet.Model.Allocatable = 1, corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("2")}
+	fleet.Nodes, fleet.Model.Allocatable = 1, room("2", "110")
 	stop = start(t, fleet)
 	await(t, "the pod of a node that is gone to end", func() bool {
 		_, err := client.CoreV1().Pods("default").Get(ctx, "bound", metav1.GetOptions{})
@@ -136,6 +139,49 @@ func TestPodsThatAreDeletedEnd(t *testing.T) {
 	stop()
 }
 
+// Two schedulers may give away the same room. A kubelet admits one pod after the other.
+func TestNoNodeIsGivenMoreThanItHas(t *testing.T) {
+	client := fake.NewClientset()
+	bind := func(name, node string) {
+		t.Helper()
+		pod := boundPod(name, node)
+		pod.Spec.Containers[0].Resources.Requests = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("300m")}
+		if _, err := client.CoreV1().Pods("default").Create(t.Context(), pod, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 20 {
+		bind(fmt.Sprintf("first-%d", i), "fake-1")
+	}
+	stop := start(t, Fleet{Client: client, Nodes: 2, Clock: clock.RealClock{}, Log: slog.New(slog.DiscardHandler), Model: Model{Allocatable: room("1", "110")}})
+	count := func() map[string]int {
+		pods, err := client.CoreV1().Pods("default").List(t.Context(), metav1.ListOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := map[string]int{}
+		for _, p := range pods.Items {
+			n[p.Spec.NodeName+" "+string(p.Status.Phase)+" "+p.Status.Reason]++
+		}
+		return n
+	}
+	awaitCount := func(want map[string]int) {
+		t.Helper()
+		await(t, fmt.Sprint(want), func() bool { return maps.Equal(count(), want) })
+	}
+	awaitCount(map[string]int{"fake-1 Running ": 3, "fake-1 Failed OutOfcpu": 17})
+	for i := range 4 {
+		bind(fmt.Sprintf("second-%d", i), "fake-2")
+	}
+	bind("late", "fake-1") // when it is known that the others run
+	awaitCount(map[string]int{"fake-1 Running ": 3, "fake-1 Failed OutOfcpu": 18, "fake-2 Running ": 3, "fake-2 Failed OutOfcpu": 1})
+	stop()
+}
+
+func room(cpu, pods string) corev1.ResourceList {
+	return corev1.ResourceList{corev1.ResourceCPU: resource.MustParse(cpu), corev1.ResourcePods: resource.MustParse(pods)}
+}
+
 // start runs a fleet; stop returns when it has stopped.
 func start(t *testing.T, f Fleet) (stop func()) {
 	ctx, cancel := context.WithCancel(t.Context())
@@ -152,7 +198,7 @@ func start(t *testing.T, f Fleet) (stop func()) {
 
 func boundPod(name, node string) *corev1.Pod {
 	return &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "default"},
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "default", UID: types.UID(name)},
 		Spec:       corev1.PodSpec{NodeName: node, Containers: []corev1.Container{{Name: "c", Image: "i"}}},
 		Status:     corev1.PodStatus{Phase: corev1.PodPending},
 	}
