@@ -1,0 +1,160 @@
+package apiagree
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// normal is an answer without what no two servers have in common: who made the
+// object, when, and the names and addresses that are drawn.
+func normal(body []byte) any {
+	var v any
+	if json.Unmarshal(body, &v) != nil {
+		return string(body)
+	}
+	if m, ok := v.(map[string]any); ok {
+		if meta, ok := m["metadata"].(map[string]any); ok {
+			for _, f := range []string{"uid", "creationTimestamp", "resourceVersion", "managedFields"} {
+				delete(meta, f)
+			}
+		}
+	}
+	return drawn(v)
+}
+
+var (
+	tokens = regexp.MustCompile(`kube-api-access-[a-z0-9]{5}`)
+	times  = regexp.MustCompile(`20\d\d-\d\d-\d\dT[0-9:.]+Z`)
+	ips    = regexp.MustCompile(`^10\.(9[6-9]|10[0-9])\.\d+\.\d+$`)
+	uids   = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
+)
+
+func drawn(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for k := range v {
+			v[k] = drawn(v[k])
+			if n, ok := v[k].(float64); ok && (k == "nodePort" || k == "healthCheckNodePort") && n >= 30000 && n <= 32767 {
+				v[k] = "PORT"
+			}
+		}
+	case []any:
+		for i := range v {
+			v[i] = drawn(v[i])
+		}
+	case string:
+		return uids.ReplaceAllString(ips.ReplaceAllString(times.ReplaceAllString(tokens.ReplaceAllString(v, "kube-api-access-XXXXX"), "TIME"), "IP"), "UID")
+	}
+	return v
+}
+
+// differences names where two answers are different, without the numbers of elements.
+func differences(ours, theirs answer) (where []string) {
+	if ours.code != theirs.code {
+		where = append(where, fmt.Sprintf("%d, not %d", ours.code, theirs.code))
+	}
+	a, b := normal(ours.body), normal(theirs.body)
+	if ours.code >= 400 && theirs.code >= 400 {
+		return append(where, apart(lines(a), lines(b))...)
+	}
+	if ours.code != theirs.code {
+		for _, l := range append(lines(a), lines(b)...) {
+			where = append(where, shape(l))
+		}
+		return where
+	}
+	walk("", a, b, &where)
+	for _, h := range apart(ours.warnings, theirs.warnings) {
+		where = append(where, "warning: "+h)
+	}
+	slices.Sort(where)
+	return slices.Compact(where)
+}
+
+// apart is what is in one list alone.
+func apart(ours, theirs []string) (out []string) {
+	for _, l := range ours {
+		if !slices.Contains(theirs, l) {
+			out = append(out, "ours alone: "+shape(l))
+		}
+	}
+	for _, l := range theirs {
+		if !slices.Contains(ours, l) {
+			out = append(out, "theirs alone: "+shape(l))
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// lines are the causes of a refusal, or its message.
+func lines(v any) (out []string) {
+	m, ok := v.(map[string]any)
+	if !ok {
+		return []string{fmt.Sprint(v)}
+	}
+	if m["kind"] != "Status" {
+		return nil
+	}
+	details, _ := m["details"].(map[string]any)
+	causes, _ := details["causes"].([]any)
+	for _, c := range causes {
+		c := c.(map[string]any)
+		out = append(out, fmt.Sprint(c["field"], ": ", c["message"]))
+	}
+	if len(out) == 0 {
+		out = append(out, fmt.Sprint(m["reason"], ": ", m["message"]))
+	}
+	return out
+}
+
+var (
+	index  = regexp.MustCompile(`\[[^\]]*\]`)
+	quoted = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
+	digits = regexp.MustCompile(`\d+`)
+)
+
+// shape makes alike what differs in names and numbers.
+func shape(line string) string {
+	return digits.ReplaceAllString(quoted.ReplaceAllString(index.ReplaceAllString(line, "[]"), `""`), "0")
+}
+
+func walk(path string, a, b any, where *[]string) {
+	if reflect.DeepEqual(a, b) {
+		return
+	}
+	ma, oka := a.(map[string]any)
+	mb, okb := b.(map[string]any)
+	if oka && okb {
+		for k := range ma {
+			walk(path+"."+k, ma[k], mb[k], where)
+		}
+		for k := range mb {
+			if _, both := ma[k]; !both {
+				walk(path+"."+k, nil, mb[k], where)
+			}
+		}
+		return
+	}
+	la, oka := a.([]any)
+	lb, okb := b.([]any)
+	if oka && okb && len(la) == len(lb) {
+		for i := range la {
+			walk(path+"[]", la[i], lb[i], where)
+		}
+		return
+	}
+	*where = append(*where, fmt.Sprintf("%s: %s, not %s", path, short(a), short(b)))
+}
+
+func short(v any) string {
+	if v == nil {
+		return "nothing"
+	}
+	b, _ := json.Marshal(v)
+	return strings.TrimSpace(shape(string(b[:min(len(b), 80)])))
+}
