@@ -58,8 +58,19 @@ func Node(node *corev1.Node) {
 	}
 }
 
-// Secret sets the type.
-func Secret(s *corev1.Secret) { set(&s.Type, corev1.SecretTypeOpaque) }
+// Secret sets the type, and moves what was written as plain text to the data,
+// where it replaces what was there: stringData is for those who write, and is
+// never read back.
+func Secret(s *corev1.Secret) {
+	set(&s.Type, corev1.SecretTypeOpaque)
+	if len(s.StringData) > 0 && s.Data == nil {
+		s.Data = map[string][]byte{}
+	}
+	for key, text := range s.StringData {
+		s.Data[key] = []byte(text)
+	}
+	s.StringData = nil
+}
 
 // Endpoints sets the protocol of ports.
 func Endpoints(e *corev1.Endpoints) {

@@ -133,7 +133,6 @@ volumes:
 		t.Fatal(err)
 	}
 	login := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "login"}, StringData: map[string]string{"password": "x"}}
-	login.Data = map[string][]byte{"password": []byte("x")}
 	if _, err := secrets.Create(t.Context(), login, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
