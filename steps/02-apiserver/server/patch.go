@@ -145,6 +145,7 @@ func (p *patcher) owned(change registry.Change) registry.Change {
 			return nil, err
 		}
 		rowDefaulter{p.request.endpoint}.Default(next)
+		onceOwned(p.request.Context(), next)
 		return p.manager.UpdateNoErrors(p.request.endpoint.live(old), next, who).(resource.Object), nil
 	}
 }

@@ -128,6 +128,29 @@ func TestPatches(t *testing.T) {
 	})
 }
 
+func TestWhoIsNamedTwiceOwnsOnce(t *testing.T) {
+	eachMedia(t, func(t *testing.T, ctx context.Context, c *kubernetes.Clientset) {
+		yes := true
+		owner := metav1.OwnerReference{APIVersion: "v1", Kind: "ConfigMap", Name: "o", UID: "u", Controller: &yes}
+		twice := []metav1.OwnerReference{owner, owner}
+		obj := configMap("a", "1")
+		obj.OwnerReferences = twice
+		maps := c.CoreV1().ConfigMaps("default")
+		made := must[*corev1.ConfigMap](t)(maps.Create(ctx, obj, metav1.CreateOptions{}))
+		if len(made.OwnerReferences) != 1 {
+			t.Errorf("created: got the owners %v, want one", made.OwnerReferences)
+		}
+		made.OwnerReferences = twice
+		if got := must[*corev1.ConfigMap](t)(maps.Update(ctx, made, metav1.UpdateOptions{})); len(got.OwnerReferences) != 1 {
+			t.Errorf("updated: got the owners %v, want one", got.OwnerReferences)
+		}
+		patch := `[{"op":"add","path":"/metadata/ownerReferences/-","value":{"apiVersion":"v1","kind":"ConfigMap","name":"o","uid":"u","controller":true}}]`
+		if got := must[*corev1.ConfigMap](t)(maps.Patch(ctx, "a", types.JSONPatchType, []byte(patch), metav1.PatchOptions{})); len(got.OwnerReferences) != 1 {
+			t.Errorf("patched: got the owners %v, want one", got.OwnerReferences)
+		}
+	})
+}
+
 func TestServerSideApply(t *testing.T) {
 	eachMedia(t, func(t *testing.T, ctx context.Context, c *kubernetes.Clientset) {
 		maps := c.CoreV1().ConfigMaps("default")

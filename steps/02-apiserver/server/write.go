@@ -1,14 +1,19 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apiserver/pkg/warning"
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/registry"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
@@ -59,7 +64,27 @@ func (s *Server) read(q *request, directive string) (resource.Object, error) {
 		return nil, err
 	}
 	rowDefaulter{q.endpoint}.Default(obj)
+	onceOwned(q.Context(), obj)
 	return obj, nil
+}
+
+// onceOwned leaves out owners that are named a second time, and tells the client so.
+func onceOwned(ctx context.Context, obj resource.Object) {
+	var once []metav1.OwnerReference
+	var again []string
+	for _, ref := range obj.GetOwnerReferences() {
+		if slices.ContainsFunc(once, func(r metav1.OwnerReference) bool { return equality.Semantic.DeepEqual(r, ref) }) {
+			again = append(again, string(ref.UID))
+		} else {
+			once = append(once, ref)
+		}
+	}
+	if len(again) == 0 {
+		return
+	}
+	obj.SetOwnerReferences(once)
+	warning.AddWarning(ctx, "", ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, "+
+		"and may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: "+strings.Join(again, ", "))
 }
 
 func (s *Server) update(w http.ResponseWriter, q *request) error {
