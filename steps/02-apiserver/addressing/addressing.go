@@ -3,7 +3,8 @@
 // A service is reached by an address that belongs to no machine, and must belong
 // to no other service. Which ones are taken is written nowhere but in the services:
 // whoever wants a new one looks at all of them. What was given out a moment ago,
-// to a service that is not stored yet, is remembered for as long as that can take.
+// to a service that is not stored yet, is remembered for as long as that can take, or
+// until that service is written again or deleted.
 //
 // The lower part of the range is only given to those who ask for a certain
 // address, so that a DNS server or the like finds the one it is known by still
@@ -43,7 +44,7 @@ type Allocator struct {
 	Random func(n int) int  // less than n; of math/rand if nil
 
 	mu    sync.Mutex
-	given map[any]time.Time // an address or a node port, guarded by mu
+	given map[any]page // of an address or a node port, guarded by mu
 }
 
 // Ports is a range of ports, both ends included.
@@ -64,19 +65,27 @@ func (a *Allocator) Name() string { return "ServiceAddresses" }
 
 // Admit implements resource.Admission.
 func (a *Allocator) Admit(ctx context.Context, r *resource.Request) error {
-	if r.Subresource != "" || r.Resource.GroupResource() != services || r.Operation == resource.Delete {
+	if r.Subresource != "" || r.Resource.GroupResource() != services {
+		return nil
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	old, _ := r.Old.(*corev1.Service)
+	if old != nil && !r.DryRun {
+		if err := a.release(ctx, old, r.Operation == resource.Delete); err != nil {
+			return err
+		}
+	}
+	if r.Operation == resource.Delete {
 		return nil
 	}
 	s := r.Object.(*corev1.Service)
-	old, _ := r.Old.(*corev1.Service)
 	if old != nil {
 		Keep(s, old)
 	}
 	if s.Spec.ClusterIP != "" && len(s.Spec.ClusterIPs) == 0 {
 		s.Spec.ClusterIPs = []string{s.Spec.ClusterIP}
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
 	all, err := r.Server.List(ctx, services, "")
 	if err != nil {
 		return err
@@ -88,13 +97,33 @@ func (a *Allocator) Admit(ctx context.Context, r *resource.Request) error {
 	return nil
 }
 
-// taken are all addresses and node ports but those that the service had before.
+// release forgets what a service was given: it is stored by now, and has it as long as that
+// can be seen there. What it gives up may be another's at once, or its own when it is made again.
+func (a *Allocator) release(ctx context.Context, s *corev1.Service, deleted bool) error {
+	for what := range has(s) {
+		ours := a.given[what].Service == nameOf(s)
+		if ours {
+			delete(a.given, what)
+		}
+		if ours || deleted {
+			if err := a.Ledger.leave(ctx, what, s); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func nameOf(s *corev1.Service) string { return s.Namespace + "/" + s.Name }
+
+// taken are all addresses and node ports but those that the service had before, or
+// was given when its writer tried in vain.
 func (a *Allocator) taken(all []resource.Object, s, old *corev1.Service) map[any]bool {
 	taken := map[any]bool{}
-	for what, when := range a.given {
-		if a.now().Sub(when) > remembered {
+	for what, to := range a.given {
+		if a.now().Sub(to.At) > remembered {
 			delete(a.given, what)
-		} else {
+		} else if to.Service != nameOf(s) {
 			taken[what] = true
 		}
 	}
@@ -123,11 +152,13 @@ func has(s *corev1.Service) iter.Seq[any] {
 			}
 		}
 		for _, p := range s.Spec.Ports {
-			if !yield(p.NodePort) {
+			if p.NodePort != 0 && !yield(p.NodePort) {
 				return
 			}
 		}
-		yield(s.Spec.HealthCheckNodePort)
+		if port := s.Spec.HealthCheckNodePort; port != 0 {
+			yield(port)
+		}
 	}
 }
 
@@ -223,9 +254,9 @@ func (g *giving) take(what any) (ok bool, err error) {
 		return false, err
 	}
 	if g.given == nil {
-		g.given = map[any]time.Time{}
+		g.given = map[any]page{}
 	}
-	g.given[what] = g.now()
+	g.given[what] = page{nameOf(g.service), g.now()}
 	return true, nil
 }
 

@@ -40,7 +40,10 @@ func admit(t *testing.T, a *Allocator, s *server, obj, old *corev1.Service, dryR
 	t.Helper()
 	r := &resource.Request{Operation: resource.Create, Object: obj, Server: s, DryRun: dryRun,
 		Resource: &resource.Resource{GroupVersionKind: corev1.SchemeGroupVersion.WithKind("Service"), Name: "services"}}
-	if old != nil {
+	switch {
+	case obj == nil:
+		r.Operation, r.Object, r.Old = resource.Delete, nil, old
+	case old != nil:
 		r.Operation, r.Old = resource.Update, old
 	}
 	return a.Admit(t.Context(), r)
@@ -115,26 +118,27 @@ func TestWhatWasGivenIsNotGivenAgain(t *testing.T) {
 	now := time.Unix(1000, 0)
 	a, s := allocator("10.96.0.0/12"), &server{}
 	a.Now = func() time.Time { return now }
-	next := func(dryRun bool) string {
-		obj := service("x", corev1.ServiceSpec{})
+	next := func(name string, dryRun bool) string {
+		obj := service(name, corev1.ServiceSpec{})
 		if err := admit(t, a, s, obj, nil, dryRun); err != nil {
 			t.Fatal(err)
 		}
 		return obj.Spec.ClusterIP
 	}
 	for _, step := range []struct {
-		what   string
-		dryRun bool
-		later  time.Duration
-		want   string
+		what, service string
+		dryRun        bool
+		later         time.Duration
+		want          string
 	}{
-		{"a trial", true, 0, "10.96.1.1"},
-		{"the first", false, 0, "10.96.1.1"},
-		{"the second", false, time.Second, "10.96.1.2"},
-		{"when the first was never stored", false, time.Minute, "10.96.1.1"},
+		{"a trial", "a", true, 0, "10.96.1.1"},
+		{"the first", "b", false, 0, "10.96.1.1"},
+		{"the second", "c", false, time.Second, "10.96.1.2"},
+		{"the first, tried again", "b", false, time.Second, "10.96.1.1"},
+		{"when the first was never stored", "d", false, time.Minute + time.Second, "10.96.1.1"},
 	} {
 		now = now.Add(step.later)
-		if got := next(step.dryRun); got != step.want {
+		if got := next(step.service, step.dryRun); got != step.want {
 			t.Errorf("%s: got %s, want %s", step.what, got, step.want)
 		}
 	}
@@ -168,6 +172,55 @@ func TestALedgerForgetsWhatWasNeverStored(t *testing.T) {
 	}
 }
 
+// A service that is deleted and made again, as kubectl replace --force does, asks for
+// what it had.
+func TestWhatIsGivenUpIsFreeAtOnce(t *testing.T) {
+	a, s := allocator("10.96.0.0/12"), &server{}
+	a.Ledger = &Ledger{Store: memory.New()}
+	made := func(name string, port int32) *corev1.Service {
+		spec := address("10.96.0.10")
+		spec.Type, spec.Ports = corev1.ServiceTypeNodePort, []corev1.ServicePort{{Port: 80, NodePort: port}}
+		return service(name, spec)
+	}
+	create := func(obj *corev1.Service) {
+		t.Helper()
+		if err := admit(t, a, s, obj, nil, false); err != nil {
+			t.Fatal(err)
+		}
+		s.all = []resource.Object{obj}
+	}
+	first := made("a", 30000)
+	create(first)
+	moved := made("a", 30001)
+	if err := admit(t, a, s, moved, first, false); err != nil {
+		t.Fatal(err)
+	}
+	s.all = []resource.Object{moved}
+	other := service("b", corev1.ServiceSpec{Type: corev1.ServiceTypeNodePort, Ports: []corev1.ServicePort{{Port: 80, NodePort: 30000}}})
+	if err := admit(t, a, s, other, nil, true); err != nil {
+		t.Errorf("the node port that an update gave up: %v", err)
+	}
+	if err := admit(t, a, s, nil, moved, true); err != nil {
+		t.Fatal(err)
+	}
+	if err := admit(t, a, &server{}, made("c", 30001), nil, true); err == nil {
+		t.Error("a deletion that was only tried has given the node port up")
+	}
+	if err := admit(t, a, s, nil, moved, false); err != nil {
+		t.Fatal(err)
+	}
+	if err := admit(t, a, s, made("c", 30001), nil, false); err == nil {
+		t.Error("a service that is deleted and still there has given the node port up")
+	}
+	s.all = nil
+	create(made("a", 30001))
+	if err := admit(t, a, s, nil, s.all[0].(*corev1.Service), false); err != nil {
+		t.Fatal(err)
+	}
+	s.all = nil
+	create(made("d", 30001)) // under another name
+}
+
 func TestAnUpdateKeepsWhatThereWas(t *testing.T) {
 	spec := address("10.96.0.10")
 	spec.Type, spec.Ports = corev1.ServiceTypeNodePort, []corev1.ServicePort{{Port: 80, NodePort: 30002}}
@@ -179,6 +232,10 @@ func TestAnUpdateKeepsWhatThereWas(t *testing.T) {
 	}
 	if obj.Spec.ClusterIP != "10.96.0.10" || obj.Spec.Ports[1].NodePort != 30002 || obj.Spec.Ports[0].NodePort != 30000 {
 		t.Errorf("got %q and %v, want the same address, the same node port, and a new one", obj.Spec.ClusterIP, obj.Spec.Ports)
+	}
+	obj = service("a", corev1.ServiceSpec{ClusterIPs: []string{"10.96.0.10"}}) // as kubectl patches {"clusterIP": null}
+	if Keep(obj, old); obj.Spec.ClusterIP != "10.96.0.10" {
+		t.Errorf("got %q, want the address that is still in the list", obj.Spec.ClusterIP)
 	}
 	named := service("b", corev1.ServiceSpec{Type: corev1.ServiceTypeExternalName})
 	obj = service("b", corev1.ServiceSpec{})

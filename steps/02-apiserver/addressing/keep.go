@@ -11,8 +11,8 @@ import (
 func Keep(s, old *corev1.Service) {
 	spec, before := &s.Spec, &old.Spec
 	addressed := needsAddress(s) && needsAddress(old)
-	if addressed && spec.ClusterIP == "" && len(spec.ClusterIPs) == 0 {
-		spec.ClusterIP, spec.ClusterIPs = before.ClusterIP, before.ClusterIPs
+	if addressed && spec.ClusterIP == "" {
+		spec.ClusterIP = before.ClusterIP
 	}
 	if spec.ClusterIP == before.ClusterIP && len(spec.ClusterIPs) == 0 {
 		spec.ClusterIPs = before.ClusterIPs

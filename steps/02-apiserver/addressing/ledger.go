@@ -17,7 +17,8 @@ import (
 // is a key, which the store lets only one of them make.
 //
 // A page that has become old says nothing: by then its service is stored, and taken
-// from the list of services, or it never will be. Any server may tear it out.
+// from the list of services, or it never will be. Any server may tear it out, as the one
+// does that deletes its service.
 type Ledger struct {
 	Store interface {
 		storage.Reader
@@ -46,7 +47,7 @@ func (l *Ledger) enter(ctx context.Context, what any, s *corev1.Service, now tim
 	if l == nil {
 		return true, false, nil
 	}
-	key, own := ledgerPrefix+fmt.Sprint(what), page{s.Namespace + "/" + s.Name, now}
+	key, own := keyOf(what), page{nameOf(s), now}
 	value, err := json.Marshal(own)
 	if err != nil {
 		return false, false, err
@@ -68,6 +69,39 @@ func (l *Ledger) enter(ctx context.Context, what any, s *corev1.Service, now tim
 		return false, false, nil
 	}
 	return err == nil, true, err
+}
+
+func keyOf(what any) string { return ledgerPrefix + fmt.Sprint(what) }
+
+// leave tears out the page of a service that is stored, if there still is one.
+func (l *Ledger) leave(ctx context.Context, what any, s *corev1.Service) error {
+	if l == nil {
+		return nil
+	}
+	r, err := l.Store.Get(ctx, keyOf(what))
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var found page
+	if err := json.Unmarshal(r.Value, &found); err != nil {
+		return fmt.Errorf("%s: %w", r.Key, err)
+	}
+	if found.Service != nameOf(s) {
+		return nil
+	}
+	return l.tear(ctx, r)
+}
+
+// tear leaves a page alone on which somebody has written since, and is content if
+// another has torn it out.
+func (l *Ledger) tear(ctx context.Context, r storage.Record) error {
+	if _, err := l.Store.Delete(ctx, r.Key, r.Revision); err != nil && !errors.Is(err, storage.ErrConflict) {
+		return err
+	}
+	return nil
 }
 
 // Run tears out old pages whenever tick says so, until ctx is done. failed is told why
@@ -98,8 +132,7 @@ func (l *Ledger) clear(ctx context.Context, now time.Time) error {
 		if now.Sub(old.At) < outlived {
 			continue
 		}
-		_, err := l.Store.Delete(ctx, r.Key, r.Revision)
-		if err != nil && !errors.Is(err, storage.ErrConflict) { // else somebody writes there, or has torn it out
+		if err := l.tear(ctx, r); err != nil {
 			return err
 		}
 	}
