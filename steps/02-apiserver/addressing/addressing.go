@@ -191,9 +191,11 @@ var spec = field.NewPath("spec")
 // what it asks for is free.
 func (g *giving) complete(s, old *corev1.Service) field.ErrorList {
 	var bad field.ErrorList
-	if needsAddress(s) {
-		families(s, g.Addresses)
-		bad = append(bad, g.address(s, old)...)
+	if needsAddress(s) && !malformed(&s.Spec) {
+		if bad = families(s, g.Addresses); len(bad) > 0 {
+			return bad
+		}
+		bad = g.address(s, old)
 	}
 	if needsPorts(s) {
 		bad = append(bad, g.ports(s)...)
@@ -226,7 +228,7 @@ func (g *giving) address(s, old *corev1.Service) field.ErrorList {
 }
 
 func (g *giving) claim(address netip.Addr) error {
-	if !g.Addresses.Contains(address) {
+	if !usable(g.Addresses, address) {
 		return errors.New("the provided network does not match the current range") // so upstream
 	}
 	ok, err := g.take(address)

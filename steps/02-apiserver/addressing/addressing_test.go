@@ -63,6 +63,17 @@ func TestAddresses(t *testing.T) {
 	nodePort := func(list ...int32) corev1.ServiceSpec {
 		return corev1.ServiceSpec{Type: corev1.ServiceTypeNodePort, Ports: ports(list...)}
 	}
+	family := func(policy corev1.IPFamilyPolicy, list ...corev1.IPFamily) corev1.ServiceSpec {
+		s := corev1.ServiceSpec{IPFamilies: list}
+		if policy != "" {
+			s.IPFamilyPolicy = &policy
+		}
+		return s
+	}
+	headless := family("", corev1.IPv6Protocol)
+	headless.ClusterIP, headless.ClusterIPs = "None", []string{"None"}
+	balanced := corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer, ExternalTrafficPolicy: corev1.ServiceExternalTrafficPolicyLocal,
+		HealthCheckNodePort: 30000, Ports: ports(30000)}
 	for _, test := range []struct {
 		name     string
 		rangeOf  string
@@ -89,6 +100,24 @@ func TestAddresses(t *testing.T) {
 		{"a node port that was asked for", "10.96.0.0/12", nil, nodePort(30003), "10.96.1.1", 1, []int32{30003}, ""},
 		{"another's node port", "10.96.0.0/12", []*corev1.Service{service("b", nodePort(30000))}, nodePort(30000), "10.96.1.1", 1, []int32{30000}, "provided port is already allocated"},
 		{"no node port", "10.96.0.0/12", nil, nodePort(80), "10.96.1.1", 1, []int32{80}, "The range of valid ports is 30000-30003"},
+		{"both families", "10.96.0.0/12", nil, family("RequireDualStack"), "", 0, nil,
+			`spec.ipFamilyPolicy: Invalid value: "RequireDualStack": this cluster is not configured for dual-stack services`},
+		{"both families, and one will do", "10.96.0.0/12", nil, family("PreferDualStack"), "10.96.1.1", 1, nil, ""},
+		{"two families", "10.96.0.0/12", nil, family("", "IPv4", "IPv6"), "", 2, nil,
+			`spec.ipFamilyPolicy: Invalid value: "SingleStack": must be 'RequireDualStack' or 'PreferDualStack' when multiple IP families are specified`},
+		{"two families that are named", "10.96.0.0/12", nil, family("PreferDualStack", "IPv4", "IPv6"), "", 2, nil,
+			`spec.ipFamilies[1]: Invalid value: "IPv6": not configured on this cluster`},
+		{"the other family", "10.96.0.0/12", nil, family("", "IPv6"), "", 1, nil, `spec.ipFamilies[0]: Invalid value: "IPv6": not configured on this cluster`},
+		{"no family", "10.96.0.0/12", nil, family("", "IPv5"), "", 1, nil, ""}, // validation tells
+		{"an address of the other family", "10.96.0.0/12", nil, address("fd00::1"), "fd00::1", 0, nil,
+			`spec.clusterIPs[0]: Invalid value: ["fd00::1"]: IPv6 is not configured on this cluster`},
+		{"the other family, for anybody", "10.96.0.0/12", nil, headless, "None", 2, nil, ""},
+		{"a list of addresses alone", "10.96.0.0/12", nil, corev1.ServiceSpec{ClusterIPs: []string{"10.96.0.10"}}, "", 0, nil, ""}, // validation tells
+		{"the network's own address", "10.96.0.0/12", nil, address("10.96.0.0"), "10.96.0.0", 1, nil, "the provided network does not match the current range"},
+		{"the address of broadcasts", "10.96.0.0/12", nil, address("10.111.255.255"), "10.111.255.255", 1, nil, "the provided network does not match the current range"},
+		{"the last address", "10.96.0.0/12", nil, address("10.111.255.254"), "10.111.255.254", 1, nil, ""},
+		{"a port of health checks that is taken", "10.96.0.0/12", nil, balanced, "10.96.1.1", 1, []int32{30000},
+			"spec.healthCheckNodePort: Invalid value: 30000: provided port is already allocated"},
 		{"too many", "10.96.0.0/12", nil, nodePort(0, 0, 0, 0, 0), "10.96.1.1", 1, []int32{30000, 30001, 30002, 30003, 0}, "range is full"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -20,8 +20,12 @@ func (g *giving) ports(s *corev1.Service) (bad field.ErrorList) {
 		}
 		own[p.NodePort] = p.Protocol
 	}
-	if checked(s) && s.Spec.HealthCheckNodePort == 0 {
-		bad = append(bad, g.freePort(&s.Spec.HealthCheckNodePort, spec.Child("healthCheckNodePort"))...)
+	switch at := spec.Child("healthCheckNodePort"); {
+	case !checked(s):
+	case s.Spec.HealthCheckNodePort == 0:
+		bad = append(bad, g.freePort(&s.Spec.HealthCheckNodePort, at)...)
+	default:
+		bad = append(bad, g.claimPort(s.Spec.HealthCheckNodePort, at)...)
 	}
 	return bad
 }
