@@ -147,6 +147,27 @@ func TestAnUpdateThatChangesOnlyTimesIsNotWritten(t *testing.T) {
 	}
 }
 
+// Two who want to hold a lease must not both have written their names.
+func TestAVersionMayBeNeeded(t *testing.T) {
+	needed := row()
+	needed.VersionOnUpdate = true
+	r := run(t, memory.New(), needed)
+	if _, err := r.Create(t.Context(), "ns", configMap("a"), Write{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := r.Update(t.Context(), "ns", "a", Write{}, count); !apierrors.IsInvalid(err) {
+		t.Errorf("an update without a version: got %v, want Invalid", err)
+	}
+	seen := func(old resource.Object) (resource.Object, error) {
+		next, err := count(old)
+		next.SetResourceVersion(old.GetResourceVersion())
+		return next, err
+	}
+	if _, _, err := r.Update(t.Context(), "ns", "a", Write{}, seen); err != nil {
+		t.Errorf("an update of what was seen: %v", err)
+	}
+}
+
 func TestAChangeOfNothingIsNotWritten(t *testing.T) {
 	r := run(t, memory.New(), row())
 	made, err := r.Create(t.Context(), "ns", configMap("a"), Write{})

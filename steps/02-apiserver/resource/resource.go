@@ -112,6 +112,10 @@ type Strategy struct {
 
 	// CreateOnUpdate allows a PUT of an object that does not exist.
 	CreateOnUpdate bool
+
+	// VersionOnUpdate refuses a PUT that does not name the version it has seen, which else
+	// replaces what is there, whatever it is. A lock is no lock without.
+	VersionOnUpdate bool
 }
 
 // A Subresource is a path below an object. It is one of three: a view of the

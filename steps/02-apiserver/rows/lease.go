@@ -26,6 +26,7 @@ func Leases() resource.Resource {
 			Validate:         typed.One(validation.Lease),
 			ValidateUpdate:   typed.Two(validation.LeaseUpdate),
 			CreateOnUpdate:   true,
+			VersionOnUpdate:  true,
 		},
 		Columns: printing.LeaseColumns,
 		Cells:   typed.One(printing.Lease),

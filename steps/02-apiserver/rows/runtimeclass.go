@@ -19,9 +19,10 @@ func RuntimeClasses() resource.Resource {
 		New:              typed.New[nodev1.RuntimeClass],
 		NewList:          typed.List[nodev1.RuntimeClassList],
 		Strategy: resource.Strategy{
-			Validate:       typed.One(validation.RuntimeClass),
-			ValidateUpdate: typed.Two(validation.RuntimeClassUpdate),
-			CreateOnUpdate: true,
+			Validate:        typed.One(validation.RuntimeClass),
+			ValidateUpdate:  typed.Two(validation.RuntimeClassUpdate),
+			CreateOnUpdate:  true,
+			VersionOnUpdate: true,
 		},
 		Columns: printing.RuntimeClassColumns,
 		Cells:   typed.One(printing.RuntimeClass),
