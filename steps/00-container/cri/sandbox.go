@@ -14,6 +14,7 @@ import (
 
 	"github.com/k8s-groundup/groundup/steps/00-container/network"
 	"github.com/k8s-groundup/groundup/steps/00-container/shim"
+	"github.com/k8s-groundup/groundup/steps/00-container/spec"
 	"github.com/k8s-groundup/groundup/steps/00-container/state"
 )
 
@@ -64,7 +65,14 @@ func validateSandbox(req *runtimeapi.RunPodSandboxRequest) error {
 			return fmt.Errorf("%w: %w", errInvalid, err)
 		}
 	}
+	if _, err := sysctls(req.GetConfig()); err != nil {
+		return fmt.Errorf("%w: %w", errInvalid, err)
+	}
 	return checkUserNS(sec.GetNamespaceOptions())
+}
+
+func sysctls(c *runtimeapi.PodSandboxConfig) (files map[string]string, err error) {
+	return spec.Sysctls(c.GetLinux().GetSysctls(), !hostNetwork(c), !hostIPC(c))
 }
 
 func checkUserNS(o *runtimeapi.NamespaceOption) error {
@@ -177,10 +185,10 @@ func (s *Service) shimPod(sb *sandbox) shim.Pod {
 		IPC:        !hostIPC(c),
 		PID:        c.GetLinux().GetSecurityContext().GetNamespaceOptions().GetPid() == runtimeapi.NamespaceMode_POD,
 		Hostname:   c.GetHostname(),
-		Sysctls:    c.GetLinux().GetSysctls(),
 		CgroupPath: filepath.Join(sb.Cgroup, sb.ID),
 		OOMScore:   -998, // as dockershim's pause had: the pod's last to go
 	}
+	p.Sysctls, _ = sysctls(c) // they were checked before there was a sandbox
 	if u := userNS(c); u != nil {
 		p.UIDs, p.GIDs = idMaps(u.GetUids()), idMaps(u.GetGids())
 	}

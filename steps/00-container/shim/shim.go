@@ -43,7 +43,7 @@ type Pod struct {
 	UIDs       []IDMap           `json:"uids,omitempty"` // a user namespace, if there are any
 	GIDs       []IDMap           `json:"gids,omitempty"`
 	Hostname   string            `json:"hostname,omitempty"`
-	Sysctls    map[string]string `json:"sysctls,omitempty"`
+	Sysctls    map[string]string `json:"sysctls,omitempty"` // by their files below /proc/sys
 	CgroupPath string            `json:"cgroupPath"`
 	OOMScore   int               `json:"oomScore"`
 }

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"syscall"
 
 	"github.com/opencontainers/cgroups"
@@ -88,10 +87,9 @@ func (s *Server) prepare(pid int) error {
 				return os.NewSyscallError("sethostname", err)
 			}
 		}
-		for key, value := range s.pod.Sysctls {
-			path := filepath.Join("/proc/sys", strings.ReplaceAll(key, ".", "/"))
-			if err := os.WriteFile(path, []byte(value), 0); err != nil {
-				return fmt.Errorf("sysctl %s: %w", key, err)
+		for file, value := range s.pod.Sysctls {
+			if err := os.WriteFile(filepath.Join("/proc/sys", file), []byte(value), 0); err != nil {
+				return fmt.Errorf("sysctl: %w", err)
 			}
 		}
 		return nil
