@@ -1,9 +1,11 @@
 package spec
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/moby/sys/capability"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
@@ -49,6 +51,22 @@ func newCapabilities(sec *runtimeapi.LinuxContainerSecurityContext, uid uint32, 
 	}
 	return caps
 }
+
+// checkCapabilities refuses names that no kernel knows: one that is misspelled
+// would not be added, or worse, not be dropped. CRI-O refuses them too; runc
+// logs a warning.
+func checkCapabilities(c *runtimeapi.Capability) error {
+	for _, names := range [][]string{c.GetAddCapabilities(), c.GetDropCapabilities(), c.GetAddAmbientCapabilities()} {
+		for i, name := range capabilityNames(names) {
+			if name != "CAP_ALL" && !slices.ContainsFunc(capability.ListKnown(), func(k capability.Cap) bool { return capabilityName(k) == name }) {
+				return fmt.Errorf("unknown capability %q: see capabilities(7)", names[i])
+			}
+		}
+	}
+	return nil
+}
+
+func capabilityName(c capability.Cap) string { return "CAP_" + strings.ToUpper(c.String()) }
 
 // capabilityNames spells them as the OCI spec does: kubelets say NET_ADMIN.
 func capabilityNames(names []string) (out []string) {

@@ -59,7 +59,7 @@ func Probe(seccomp bool) (Host, error) {
 	}
 	for _, c := range capability.ListKnown() {
 		if caps.Get(capability.PERMITTED, c) && caps.Get(capability.BOUNDING, c) {
-			h.Capabilities = append(h.Capabilities, "CAP_"+strings.ToUpper(c.String()))
+			h.Capabilities = append(h.Capabilities, capabilityName(c))
 		}
 	}
 	if !caps.Get(capability.EFFECTIVE, capability.CAP_SYS_RESOURCE) {

@@ -103,7 +103,7 @@ var (
 	DefaultReadonlyPaths = []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}
 )
 
-// refuse names what this machine can't do, instead of leaving it out.
+// refuse names what can't be done, or not on this machine, instead of leaving it out.
 func refuse(sec *runtimeapi.LinuxContainerSecurityContext, h Host) error {
 	if !h.SELinux && selinuxLabel(sec) != "" {
 		return errors.New("SELinux options are set, but the kernel runs without SELinux")
@@ -115,7 +115,7 @@ func refuse(sec *runtimeapi.LinuxContainerSecurityContext, h Host) error {
 	if sec.GetRunAsGroup() != nil && sec.GetRunAsUser() == nil && sec.GetRunAsUsername() == "" {
 		return errors.New("run_as_group is set without a user")
 	}
-	return nil
+	return checkCapabilities(sec.GetCapabilities())
 }
 
 func selinuxLabel(sec *runtimeapi.LinuxContainerSecurityContext) string {

@@ -217,6 +217,9 @@ func TestRefusals(t *testing.T) {
 		"without a user": func(c *runtimeapi.ContainerConfig) {
 			c.Linux.SecurityContext.RunAsGroup = &runtimeapi.Int64Value{Value: 1}
 		},
+		`unknown capability "NET-RAW"`: func(c *runtimeapi.ContainerConfig) {
+			c.Linux.SecurityContext.Capabilities = &runtimeapi.Capability{AddCapabilities: []string{"ALL", "cap_chown"}, DropCapabilities: []string{"NET-RAW"}}
+		},
 		"needs readonly": func(c *runtimeapi.ContainerConfig) {
 			c.Mounts = []*runtimeapi.Mount{{HostPath: "/a", ContainerPath: "/b", RecursiveReadOnly: true}}
 		},
