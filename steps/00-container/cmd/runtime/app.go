@@ -123,17 +123,34 @@ func find(ctx context.Context, s *cri.Service, ref string) (*runtimeapi.Containe
 	if err != nil {
 		return nil, err
 	}
-	var found *runtimeapi.Container
-	for _, c := range all.GetContainers() {
-		named := c.GetMetadata().GetName() == ref
-		if (named || strings.HasPrefix(c.GetId(), ref)) && (found == nil || c.GetCreatedAt() > found.GetCreatedAt()) {
-			found = c
+	return choose(all.GetContainers(), ref)
+}
+
+// choose finds the container that a person means. A name goes before the
+// beginning of an id, for "cafe" may be both; a beginning has to be that of one
+// id only.
+func choose(all []*runtimeapi.Container, ref string) (*runtimeapi.Container, error) {
+	var named *runtimeapi.Container
+	var begin []*runtimeapi.Container
+	for _, c := range all {
+		switch {
+		case c.GetMetadata().GetName() == ref:
+			if named == nil || c.GetCreatedAt() > named.GetCreatedAt() {
+				named = c
+			}
+		case strings.HasPrefix(c.GetId(), ref):
+			begin = append(begin, c)
 		}
 	}
-	if found == nil || ref == "" {
-		return nil, fmt.Errorf("no container has the name or id %q; `runtime ps -a` lists them", ref)
+	switch {
+	case ref != "" && named != nil:
+		return named, nil
+	case ref != "" && len(begin) == 1:
+		return begin[0], nil
+	case ref != "" && len(begin) > 1:
+		return nil, fmt.Errorf("the ids of %d containers begin with %q: more of it is needed", len(begin), ref)
 	}
-	return found, nil
+	return nil, fmt.Errorf("no container has the name or id %q; `runtime ps -a` lists them", ref)
 }
 
 // message leaves out what gRPC puts around an error.
