@@ -145,6 +145,8 @@ func TestResolveUser(t *testing.T) {
 		{"the container's user wins, and takes the image's group away", &security{RunAsUser: id(7)}, "web:team", 7, 0, []uint32{0}, ""},
 		{"run_as_group", &security{RunAsUser: id(1000), RunAsGroup: id(9)}, "", 1000, 9, []uint32{9, 2000}, ""},
 		{"merge", &security{RunAsUsername: "web", SupplementalGroups: []int64{5, 2000}}, "", 1000, 1001, []uint32{5, 1001, 2000}, ""},
+		{"a name with a group", &security{RunAsUsername: "web:team"}, "", 1000, 2000, []uint32{2000}, ""},
+		{"a group alone", &security{RunAsUsername: ":team"}, "", 0, 2000, []uint32{2000}, ""},
 		{"strict", &security{RunAsUsername: "web", SupplementalGroups: []int64{5}, SupplementalGroupsPolicy: runtimeapi.SupplementalGroupsPolicy_Strict}, "", 1000, 1001, []uint32{5, 1001}, ""},
 		{"unknown user", nil, "nobody", 0, 0, nil, `user "nobody": not in the image's /etc/passwd`},
 		{"unknown group", nil, "web:nogroup", 0, 0, nil, `group "nogroup": not in the image's /etc/group`},

@@ -16,8 +16,8 @@ import (
 
 // ResolveUser decides who a container runs as. The user is, by the first that
 // is set: run_as_user, run_as_username, the image's USER, root. The group is
-// run_as_group, or the one after the colon of the image's USER, or the user's
-// own in /etc/passwd, or root's.
+// run_as_group, or the one after the colon of the name that was chosen, or the
+// user's own in /etc/passwd, or root's.
 //
 // Supplemental groups are those asked for and, unless the policy is Strict,
 // those of which /etc/group says that the user is a member.
@@ -27,7 +27,7 @@ func ResolveUser(sec *runtimeapi.LinuxContainerSecurityContext, imageUser string
 	case sec.GetRunAsUser() != nil:
 		name, group = strconv.FormatInt(sec.GetRunAsUser().GetValue(), 10), ""
 	case sec.GetRunAsUsername() != "":
-		name, group = sec.GetRunAsUsername(), ""
+		name, group, _ = strings.Cut(sec.GetRunAsUsername(), ":") // containerd takes a group there, too
 	}
 	if sec.GetRunAsGroup() != nil {
 		group = strconv.FormatInt(sec.GetRunAsGroup().GetValue(), 10)

@@ -84,6 +84,9 @@ func (o *runOptions) pod(logDir string) (*runtimeapi.PodSandboxConfig, error) {
 	if c.Linux.Sysctls, err = o.limits.sysctlMap(); err != nil {
 		return nil, err
 	}
+	if len(o.publish) > 0 && o.network != "bridge" {
+		return nil, fmt.Errorf("--publish: there is nothing to forward to with --network %s", o.network)
+	}
 	for _, p := range o.publish {
 		m, err := parsePort(p)
 		if err != nil {
@@ -129,18 +132,15 @@ func (o *runOptions) container(image string, args []string, ns *runtimeapi.Names
 	if err != nil {
 		return nil, err
 	}
-	security, err := o.security(ns)
-	if err != nil {
-		return nil, err
-	}
-	c.Linux = &runtimeapi.LinuxContainerConfig{Resources: resources, SecurityContext: security}
+	c.Linux = &runtimeapi.LinuxContainerConfig{Resources: resources, SecurityContext: o.security(ns)}
 	c.Annotations = o.limits.annotations()
 	c.Devices, err = o.limits.deviceList()
 	return c, err
 }
 
-func (o *runOptions) security(ns *runtimeapi.NamespaceOption) (*runtimeapi.LinuxContainerSecurityContext, error) {
-	sec := &runtimeapi.LinuxContainerSecurityContext{
+func (o *runOptions) security(ns *runtimeapi.NamespaceOption) *runtimeapi.LinuxContainerSecurityContext {
+	return &runtimeapi.LinuxContainerSecurityContext{
+		RunAsUsername:    o.user,
 		NamespaceOptions: ns,
 		Privileged:       o.privileged,
 		ReadonlyRootfs:   o.readOnly,
@@ -150,20 +150,6 @@ func (o *runOptions) security(ns *runtimeapi.NamespaceOption) (*runtimeapi.Linux
 		ReadonlyPaths:    spec.DefaultReadonlyPaths,
 		Seccomp:          &runtimeapi.SecurityProfile{ProfileType: runtimeapi.SecurityProfile_RuntimeDefault},
 	}
-	user, group, _ := strings.Cut(o.user, ":")
-	if id, err := strconv.ParseInt(user, 10, 64); err == nil {
-		sec.RunAsUser = &runtimeapi.Int64Value{Value: id}
-	} else {
-		sec.RunAsUsername = user
-	}
-	if group != "" {
-		id, err := strconv.ParseInt(group, 10, 64)
-		if err != nil {
-			return nil, fmt.Errorf("--user %s: the group must be a number", o.user)
-		}
-		sec.RunAsGroup = &runtimeapi.Int64Value{Value: id}
-	}
-	return sec, nil
 }
 
 func (o *runOptions) resources() (*runtimeapi.LinuxContainerResources, error) {
@@ -172,8 +158,11 @@ func (o *runOptions) resources() (*runtimeapi.LinuxContainerResources, error) {
 	if r.MemoryLimitInBytes, err = parseSize(o.memory); err != nil {
 		return nil, fmt.Errorf("--memory %s: %w", o.memory, err)
 	}
-	if o.cpus > 0 {
+	if o.cpus != 0 {
 		const period = 100_000 // microseconds, the kernel's default
+		if !(o.cpus >= 0.01 && o.cpus < 1e6) {
+			return nil, fmt.Errorf("--cpus %v: want 0.01 or more, the least that the kernel counts", o.cpus)
+		}
 		r.CpuPeriod, r.CpuQuota = period, int64(o.cpus*period)
 	}
 	return r, nil
