@@ -10,9 +10,11 @@
 package manifest
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"regexp"
 	"strconv"
 	"strings"
@@ -84,16 +86,18 @@ type document struct {
 
 var separator = regexp.MustCompile(`(?m)^---([ \t].*)?\r?$`)
 
-// split cuts a stream of YAML documents at its lines of three dashes. JSON has none.
+// split cuts a stream of YAML documents at its lines of three dashes. JSON has
+// none: there one value follows the other.
 func split(data []byte) []document {
 	var docs []document
 	begin, line := 0, 1
 	add := func(end int) {
-		text := data[begin:end]
-		if len(strings.TrimSpace(withoutComments(text))) > 0 {
-			docs = append(docs, document{text, line})
+		for _, text := range values(data[begin:end]) {
+			if len(strings.TrimSpace(withoutComments(text))) > 0 {
+				docs = append(docs, document{text, line})
+			}
+			line += strings.Count(string(text), "\n")
 		}
-		line += strings.Count(string(text), "\n")
 	}
 	for _, at := range separator.FindAllIndex(data, -1) {
 		add(at[0])
@@ -101,6 +105,22 @@ func split(data []byte) []document {
 	}
 	add(len(data))
 	return docs
+}
+
+// values cuts JSON after each value; what is not JSON stays whole.
+func values(text []byte) (parts [][]byte) {
+	in, begin := json.NewDecoder(bytes.NewReader(text)), 0
+	for {
+		var v json.RawMessage
+		switch err := in.Decode(&v); {
+		case err == io.EOF && begin > 0:
+			return append(parts, text[begin:])
+		case err != nil:
+			return [][]byte{text}
+		}
+		end := int(in.InputOffset())
+		parts, begin = append(parts, text[begin:end]), end
+	}
 }
 
 var comment = regexp.MustCompile(`(?m)^\s*#.*$`)

@@ -29,6 +29,10 @@ func positions(d document) (position, error) {
 		p.lines[""] = d.line + line - 1
 		return p, errors.New(message)
 	}
+	var more yaml.Node
+	if err := in.Decode(&more); err != io.EOF {
+		return p, errors.New("something follows the object: between two documents there is a line of three dashes")
+	}
 	if len(root.Content) > 0 {
 		p.lines[""] = d.line + root.Content[0].Line - 1
 		p.add(root.Content[0], "", d.line-1, 0)
