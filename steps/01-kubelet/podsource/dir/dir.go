@@ -48,6 +48,7 @@ var _ podsource.Source = (*Source)(nil)
 type file struct {
 	pods    []*corev1.Pod
 	content string // that was read last
+	judged  bool   // with that content
 	problem string // with that content, or ""
 }
 
@@ -113,7 +114,7 @@ func (s *Source) read() (changed bool) {
 			continue
 		}
 		old, known := s.files[e.Name()]
-		f := s.readFile(e.Name(), old)
+		f := s.readFile(e.Name(), old, known)
 		now[e.Name()] = f
 		changed = changed || !known || !same(old.pods, f.pods)
 	}
@@ -127,11 +128,13 @@ func (s *Source) read() (changed bool) {
 	return changed
 }
 
-// readFile reads one manifest. When that fails it keeps what old said.
-func (s *Source) readFile(name string, old file) file {
+// readFile reads one manifest. When that fails it keeps what old said. A file
+// that appears empty is about to be written; when it still is the next time, it
+// is judged as any other.
+func (s *Source) readFile(name string, old file, known bool) file {
 	path := filepath.Join(s.Dir, name)
 	data, err := readRegular(path)
-	if err == nil && string(data) == old.content {
+	if err == nil && string(data) == old.content && (old.judged || !known) {
 		return old
 	}
 	var pods []*corev1.Pod
@@ -139,14 +142,14 @@ func (s *Source) readFile(name string, old file) file {
 		pods, err = s.parse(path, data)
 	}
 	if err == nil {
-		return file{pods: pods, content: string(data)}
+		return file{pods: pods, content: string(data), judged: true}
 	}
 	if problem := err.Error(); problem != old.problem {
 		for _, line := range strings.Split(problem, "\n") {
 			s.Log.Error("manifest", "file", path, "err", line, "pods kept", len(old.pods))
 		}
 	}
-	return file{pods: old.pods, content: string(data), problem: err.Error()}
+	return file{pods: old.pods, content: string(data), judged: true, problem: err.Error()}
 }
 
 // maxSize is upstream's bound on a manifest; a pod is a few kilobytes.

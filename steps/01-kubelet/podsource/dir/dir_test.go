@@ -176,6 +176,15 @@ func TestBrokenFileKeepsThePodAndIsReportedByLine(t *testing.T) {
 	w.until("the mended file", func(pods []*corev1.Pod, _ string) bool { return images(pods) == "web:v2" })
 }
 
+func TestFileThatStaysEmptyIsReported(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "web.yaml", "")
+	w := start(t, dir)
+	w.until("the empty file to be reported", func(_ []*corev1.Pod, log string) bool { return strings.Contains(log, "web.yaml:1: no pod in it") })
+	time.Sleep(150 * time.Millisecond) // some rescans
+	w.until("one report", func(_ []*corev1.Pod, log string) bool { return strings.Count(log, "no pod in it") == 1 })
+}
+
 func TestFilesThatAreNotManifestsAreIgnored(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, ".web.yaml.swp", "half of somethi")
