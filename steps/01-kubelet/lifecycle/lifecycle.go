@@ -12,7 +12,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -20,6 +19,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/k8s-groundup/groundup/steps/01-kubelet/probe"
 )
 
 // A Runtime runs commands in containers.
@@ -40,7 +41,7 @@ func New(rt Runtime) *Runner {
 	return &Runner{Runtime: rt, client: http.Client{Transport: &http.Transport{
 		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // see above
 		DisableKeepAlives: true,
-	}}}
+	}, CheckRedirect: probe.SameHost}}
 }
 
 // Run runs one hook to its end, or to that of ctx.
@@ -102,26 +103,9 @@ func request(ctx context.Context, c *corev1.Container, podIP string, g *corev1.H
 	if host == "" {
 		host = podIP
 	}
-	u, err := url.Parse(g.Path) // a query may be part of it
-	if err != nil {
-		return nil, fmt.Errorf("http hook: path: %w", err)
-	}
-	u.Scheme, u.Host = "http", net.JoinHostPort(host, strconv.Itoa(port))
-	if g.Scheme == corev1.URISchemeHTTPS {
-		u.Scheme = "https"
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	req, err := probe.Request(ctx, g, net.JoinHostPort(host, strconv.Itoa(port)), "kube-lifecycle/1.37")
 	if err != nil {
 		return nil, fmt.Errorf("http hook: %w", err)
-	}
-	req.Header.Set("User-Agent", "kube-lifecycle/1.37")
-	req.Header.Set("Accept", "*/*")
-	for _, h := range g.HTTPHeaders {
-		if http.CanonicalHeaderKey(h.Name) == "Host" {
-			req.Host = h.Value
-		} else {
-			req.Header.Add(h.Name, h.Value)
-		}
 	}
 	return req, nil
 }

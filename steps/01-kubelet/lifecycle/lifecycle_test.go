@@ -58,6 +58,28 @@ func TestGetReachesTheContainer(t *testing.T) {
 	}
 }
 
+func TestGetSaysWhatTheSpecSaysAndStaysWithThePod(t *testing.T) {
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		t.Error("the pod sent the kubelet to another host")
+	}))
+	defer elsewhere.Close()
+	var got http.Header
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got = r.Header
+		http.Redirect(w, r, strings.Replace(elsewhere.URL, "127.0.0.1", "localhost", 1), http.StatusFound)
+	}))
+	defer s.Close()
+	u, _ := url.Parse(s.URL)
+	get := &corev1.HTTPGetAction{Port: intstr.Parse(u.Port()),
+		HTTPHeaders: []corev1.HTTPHeader{{Name: "User-Agent", Value: "mine"}, {Name: "Accept", Value: "text/plain"}}}
+	if err := New(shell(0)).Run(t.Context(), nil, &corev1.Container{}, "id", "127.0.0.1", &corev1.LifecycleHandler{HTTPGet: get}); err != nil {
+		t.Fatal(err)
+	}
+	if agent, accept := got["User-Agent"], got["Accept"]; len(agent) != 1 || agent[0] != "mine" || len(accept) != 1 || accept[0] != "text/plain" {
+		t.Errorf("got User-Agent %q and Accept %q, want those of the spec", agent, accept)
+	}
+}
+
 func TestSleepEndsWithTheGracePeriod(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hook := &corev1.LifecycleHandler{Sleep: &corev1.SleepAction{Seconds: 5}}

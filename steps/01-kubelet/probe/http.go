@@ -37,11 +37,11 @@ func askHTTP(ctx context.Context, c *corev1.Container, g *corev1.HTTPGetAction, 
 	if err != nil {
 		return unknown(err)
 	}
-	req, err := request(ctx, g, addr)
+	req, err := Request(ctx, g, addr, userAgent)
 	if err != nil {
 		return unknown(err)
 	}
-	client := &http.Client{Transport: anyHTTP, Timeout: timeout, CheckRedirect: sameHost}
+	client := &http.Client{Transport: anyHTTP, Timeout: timeout, CheckRedirect: SameHost}
 	if g.Protocol != nil && *g.Protocol == corev1.HTTPProtocolHTTP2 {
 		client.Transport = plainH2
 	}
@@ -63,9 +63,9 @@ func askHTTP(ctx context.Context, c *corev1.Container, g *corev1.HTTPGetAction, 
 	return answer{result: Success, output: string(body)}
 }
 
-// request builds what a probe sends. Headers of the spec replace the defaults;
-// an empty Accept removes that header.
-func request(ctx context.Context, g *corev1.HTTPGetAction, addr string) (*http.Request, error) {
+// Request builds what a probe sends, or a hook, which says another agent.
+// Headers of the spec replace the defaults; an empty Accept removes that header.
+func Request(ctx context.Context, g *corev1.HTTPGetAction, addr, agent string) (*http.Request, error) {
 	u, err := url.Parse(g.Path)
 	if err != nil {
 		u = &url.URL{Path: g.Path}
@@ -82,7 +82,7 @@ func request(ctx context.Context, g *corev1.HTTPGetAction, addr string) (*http.R
 		req.Header.Add(h.Name, h.Value)
 	}
 	if _, ok := req.Header["User-Agent"]; !ok {
-		req.Header.Set("User-Agent", userAgent)
+		req.Header.Set("User-Agent", agent)
 	}
 	if accept, ok := req.Header["Accept"]; !ok {
 		req.Header.Set("Accept", "*/*")
@@ -95,9 +95,10 @@ func request(ctx context.Context, g *corev1.HTTPGetAction, addr string) (*http.R
 	return req, nil
 }
 
-// sameHost follows redirects on the same host. One to another host is the
-// answer: the pod is well, whatever the other is.
-func sameHost(req *http.Request, via []*http.Request) error {
+// SameHost follows redirects on the same host. One to another host is the
+// answer: the pod is well, whatever the other is, and does not choose whom a
+// kubelet calls.
+func SameHost(req *http.Request, via []*http.Request) error {
 	if req.URL.Hostname() != via[0].URL.Hostname() {
 		return http.ErrUseLastResponse
 	}
