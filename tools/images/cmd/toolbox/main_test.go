@@ -156,6 +156,7 @@ func TestScripts(t *testing.T) {
 		{"kill zero", `kill -0 $$ && echo here`, "here\n", 0},
 		{"which", `which no-such-program`, "", 1},
 		{"stress", `stress -c 1 -m 1Mi -t 0.1s 2>/dev/null; echo $?`, "0\n", 0},
+		{"stress as stress(1) has it", `stress --vm 2 --vm-bytes 1M --vm-hang 1 --timeout 0.1s 2>&1`, "holding 2097152 bytes\n", 0},
 		{"top", `top -n 1 | grep -c '^ *PID'`, "1\n", 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {

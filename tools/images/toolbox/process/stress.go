@@ -12,13 +12,15 @@ import (
 )
 
 // Stress is stress [-c CPUS] [-m SIZE] [-t DURATION]: it keeps CPUs busy, holds
-// memory such as 64Mi that it has written to, or both, until the time is up.
+// memory such as 64Mi that it has written to, or both, until the time is up. As
+// the stress(1) of Kubernetes' documentation it takes --vm N --vm-bytes SIZE:
+// the size N times.
 func Stress(args []string) error {
-	o, _, err := tool.Parse(shorten(args), "c:m:t:")
+	o, _, err := tool.Parse(shorten(args), "c:m:t:n:k:")
 	if err != nil {
 		return err
 	}
-	if !o.Has('c') && !o.Has('m') {
+	if !o.Has('c') && !o.Has('m') && !o.Has('n') {
 		return errors.New("want -c CPUS, -m SIZE, or both")
 	}
 	limit := time.Duration(1<<63 - 1)
@@ -38,8 +40,8 @@ func Stress(args []string) error {
 		}
 	}
 	var held [][]byte
-	if o.Has('m') {
-		size, err := bytes(o['m'])
+	if o.Has('m') || o.Has('n') {
+		size, err := memory(o)
 		if err != nil {
 			return err
 		}
@@ -51,9 +53,26 @@ func Stress(args []string) error {
 	return nil
 }
 
-// shorten takes the long options of stress(1), too.
+// memory is what all workers together hold; each has 256 MiB if nothing is said.
+func memory(o tool.Options) (size int64, err error) {
+	size, workers := int64(256<<20), 1
+	if o.Has('m') {
+		if size, err = bytes(o['m']); err != nil {
+			return 0, err
+		}
+	}
+	if o.Has('n') {
+		if workers, err = strconv.Atoi(o['n']); err != nil {
+			return 0, err
+		}
+	}
+	return size * int64(workers), nil
+}
+
+// shorten takes the long options of stress(1), too. What is held is held to the
+// end, however long --vm-hang (-k) would have it.
 func shorten(args []string) []string {
-	long := map[string]string{"--cpu": "-c", "--vm-bytes": "-m", "--mem": "-m", "--timeout": "-t"}
+	long := map[string]string{"--cpu": "-c", "--vm": "-n", "--vm-bytes": "-m", "--vm-hang": "-k", "--mem": "-m", "--timeout": "-t"}
 	var out []string
 	for _, a := range args {
 		name, value, joined := strings.Cut(a, "=")
