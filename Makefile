@@ -85,6 +85,11 @@ conformance: lab ## the specs of upstream's end-to-end suite that a step passes 
 agree: ## our scheduler's decisions beside those of upstream's plugins, on random clusters (CASES=5000; minutes to build)
 	cd tools/upstream/schedulertest && GOWORK=off CGO_ENABLED=0 go test -count=1 -trimpath . -args -cases=$(or $(CASES),5000)
 
+agree-api: ## our API server's answers beside upstream's, on random objects (CASES=10000 ONLY=pods SEED=1 VERBOSE=-v; minutes to build)
+	@tools/upstream/build.sh bin/upstream kube-apiserver etcd
+	@go build -o bin/agree/ ./steps/02-apiserver/cmd/kube-apiserver
+	go run ./tools/lab/cmd/agree-api -server bin/agree/kube-apiserver -cases $(or $(CASES),10000) -seed $(or $(SEED),1) -only "$(ONLY)" $(VERBOSE)
+
 refusals: ## ask upstream's API server again how it refuses bad requests, for a test of ours to compare (minutes to build)
 	@tools/upstream/build.sh bin/upstream kube-apiserver etcd
 	go run ./tools/lab/cmd/judge bin/upstream sh -c 'cd steps/02-apiserver/cmd/kube-apiserver && go test -count=1 -run BadRequests . -args -record'
@@ -162,4 +167,4 @@ clean: ## remove what was built
 help:
 	@awk 'BEGIN {FS = ":.*## "} /^## / {print "\n" substr($$0, 4)} /^[a-z%-]+:.*## / {sub(/:.*/, "", $$1); sub(/%/, "NN", $$1); printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: help verify down read tasks status doctor list build tools test deps lint unit isolate docs steps critest upstream conformance agree refusals crash bench bench-api bench-scheduler leaks vm-deps vm-image vm-verify vms vm-test vm-test-all vm-lima-test vm-vagrant-test vm-validate modules clean
+.PHONY: help verify down read tasks status doctor list build tools test deps lint unit isolate docs steps critest upstream conformance agree agree-api refusals crash bench bench-api bench-scheduler leaks vm-deps vm-image vm-verify vms vm-test vm-test-all vm-lima-test vm-vagrant-test vm-validate modules clean

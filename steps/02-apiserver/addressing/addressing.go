@@ -31,6 +31,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/validation"
 )
 
 // An Allocator is the admission that gives out addresses and ports. Its zero
@@ -92,6 +93,9 @@ func (a *Allocator) Admit(ctx context.Context, r *resource.Request) error {
 	}
 	g := &giving{Allocator: a, ctx: ctx, request: r, service: s, taken: a.taken(all, s, old)}
 	if bad := g.complete(s, old); len(bad) > 0 {
+		if err := g.giveBack(); err != nil {
+			return err
+		}
 		return apierrors.NewInvalid(corev1.SchemeGroupVersion.WithKind("Service").GroupKind(), s.Name, bad)
 	}
 	return nil
@@ -156,7 +160,7 @@ func has(s *corev1.Service) iter.Seq[any] {
 				return
 			}
 		}
-		if port := s.Spec.HealthCheckNodePort; port != 0 {
+		if port := s.Spec.HealthCheckNodePort; port != 0 && checked(s) {
 			yield(port)
 		}
 	}
@@ -183,6 +187,7 @@ type giving struct {
 	request *resource.Request
 	service *corev1.Service
 	taken   map[any]bool
+	gave    []any
 }
 
 var spec = field.NewPath("spec")
@@ -191,7 +196,10 @@ var spec = field.NewPath("spec")
 // what it asks for is free.
 func (g *giving) complete(s, old *corev1.Service) field.ErrorList {
 	var bad field.ErrorList
-	if needsAddress(s) && !malformed(&s.Spec) {
+	if needsAddress(s) {
+		if bad = validation.ClusterIPs(s, old); len(bad) > 0 {
+			return bad
+		}
 		if bad = families(s, g.Addresses); len(bad) > 0 {
 			return bad
 		}
@@ -259,7 +267,19 @@ func (g *giving) take(what any) (ok bool, err error) {
 		g.given = map[any]page{}
 	}
 	g.given[what] = page{nameOf(g.service), g.now()}
+	g.gave = append(g.gave, what)
 	return true, nil
+}
+
+// giveBack makes free what was given to a service that is refused.
+func (g *giving) giveBack() error {
+	for _, what := range g.gave {
+		delete(g.given, what)
+		if err := g.Ledger.leave(g.ctx, what, g.service); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // stillFree looks at the services once more.

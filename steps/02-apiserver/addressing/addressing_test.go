@@ -108,11 +108,12 @@ func TestAddresses(t *testing.T) {
 		{"two families that are named", "10.96.0.0/12", nil, family("PreferDualStack", "IPv4", "IPv6"), "", 2, nil,
 			`spec.ipFamilies[1]: Invalid value: "IPv6": not configured on this cluster`},
 		{"the other family", "10.96.0.0/12", nil, family("", "IPv6"), "", 1, nil, `spec.ipFamilies[0]: Invalid value: "IPv6": not configured on this cluster`},
-		{"no family", "10.96.0.0/12", nil, family("", "IPv5"), "", 1, nil, ""}, // validation tells
+		{"no family", "10.96.0.0/12", nil, family("", "IPv5"), "", 1, nil, `spec.ipFamilies[0]: Unsupported value: "IPv5"`},
 		{"an address of the other family", "10.96.0.0/12", nil, address("fd00::1"), "fd00::1", 0, nil,
 			`spec.clusterIPs[0]: Invalid value: ["fd00::1"]: IPv6 is not configured on this cluster`},
 		{"the other family, for anybody", "10.96.0.0/12", nil, headless, "None", 2, nil, ""},
-		{"a list of addresses alone", "10.96.0.0/12", nil, corev1.ServiceSpec{ClusterIPs: []string{"10.96.0.10"}}, "", 0, nil, ""}, // validation tells
+		{"a list of addresses alone", "10.96.0.0/12", nil, corev1.ServiceSpec{ClusterIPs: []string{"10.96.0.10"}}, "", 0, nil,
+			`spec.clusterIPs: Invalid value: ["10.96.0.10"]: must be empty when` + " `clusterIP` is not specified"},
 		{"the network's own address", "10.96.0.0/12", nil, address("10.96.0.0"), "10.96.0.0", 1, nil, "the provided network does not match the current range"},
 		{"the address of broadcasts", "10.96.0.0/12", nil, address("10.111.255.255"), "10.111.255.255", 1, nil, "the provided network does not match the current range"},
 		{"the last address", "10.96.0.0/12", nil, address("10.111.255.254"), "10.111.255.254", 1, nil, ""},
@@ -225,6 +226,13 @@ func TestWhatIsGivenUpIsFreeAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.all = []resource.Object{moved}
+	twice := corev1.ServiceSpec{Type: corev1.ServiceTypeNodePort, Ports: []corev1.ServicePort{{Port: 80, NodePort: 30002}, {Port: 81, NodePort: 30002}}}
+	if err := admit(t, a, s, service("e", twice), nil, false); err == nil {
+		t.Error("one port was given to a service twice")
+	}
+	if err := admit(t, a, s, service("f", corev1.ServiceSpec{Type: corev1.ServiceTypeNodePort, Ports: twice.Ports[:1]}), nil, true); err != nil {
+		t.Errorf("the node port of a service that was refused: %v", err)
+	}
 	other := service("b", corev1.ServiceSpec{Type: corev1.ServiceTypeNodePort, Ports: []corev1.ServicePort{{Port: 80, NodePort: 30000}}})
 	if err := admit(t, a, s, other, nil, true); err != nil {
 		t.Errorf("the node port that an update gave up: %v", err)

@@ -70,7 +70,7 @@ func contradictions(s *corev1.ServiceSpec, foreign corev1.IPFamily) (bad field.E
 // unavailable is what a cluster of one family does not have.
 func unavailable(s *corev1.ServiceSpec, here corev1.IPFamily) (bad field.ErrorList) {
 	if *s.IPFamilyPolicy == corev1.IPFamilyPolicyRequireDualStack {
-		bad = append(bad, field.Invalid(spec.Child("ipFamilyPolicy"), s.IPFamilyPolicy, "this cluster is not configured for dual-stack services"))
+		return field.ErrorList{field.Invalid(spec.Child("ipFamilyPolicy"), s.IPFamilyPolicy, "this cluster is not configured for dual-stack services")}
 	}
 	for i, family := range s.IPFamilies {
 		if family != here {
@@ -78,19 +78,4 @@ func unavailable(s *corev1.ServiceSpec, here corev1.IPFamily) (bad field.ErrorLi
 		}
 	}
 	return bad
-}
-
-// malformed is what validation has words for.
-func malformed(s *corev1.ServiceSpec) bool {
-	for i, family := range s.IPFamilies {
-		if family != corev1.IPv4Protocol && family != corev1.IPv6Protocol || i > 0 && family == s.IPFamilies[0] {
-			return true
-		}
-	}
-	for _, ip := range s.ClusterIPs {
-		if _, err := netip.ParseAddr(ip); err != nil && ip != corev1.ClusterIPNone {
-			return true
-		}
-	}
-	return s.ClusterIP == "" && len(s.ClusterIPs) > 0
 }

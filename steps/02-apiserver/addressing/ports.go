@@ -32,19 +32,32 @@ func (g *giving) ports(s *corev1.Service) (bad field.ErrorList) {
 
 func (g *giving) freePort(port *int32, p *field.Path) field.ErrorList {
 	count := int(g.Ports.Last-g.Ports.First) + 1
-	start := g.random(count)
-	for i := range count {
-		candidate := g.Ports.First + int32((start+i)%count)
-		ok, err := g.take(candidate)
-		if err != nil {
-			return field.ErrorList{field.InternalError(p, err)}
-		}
-		if ok {
-			*port = candidate
-			return nil
+	asked := reserved(count)
+	for _, part := range []struct{ from, to int }{{asked, count}, {0, asked}} {
+		n := part.to - part.from
+		start := g.random(max(n, 1))
+		for i := range n {
+			candidate := g.Ports.First + int32(part.from+(start+i)%n)
+			ok, err := g.take(candidate)
+			if err != nil {
+				return field.ErrorList{field.InternalError(p, err)}
+			}
+			if ok {
+				*port = candidate
+				return nil
+			}
 		}
 	}
 	return field.ErrorList{field.Invalid(p, *port, "failed to allocate a nodePort: range is full")}
+}
+
+// reserved is how many ports at the beginning of so many are given to those who ask
+// for a certain one, as long as there are others. As upstream's calculateRangeOffset.
+func reserved(count int) int {
+	if count < 16 {
+		return 0
+	}
+	return min(max(16, count/32), 128)
 }
 
 func (g *giving) claimPort(port int32, p *field.Path) field.ErrorList {

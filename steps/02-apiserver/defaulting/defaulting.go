@@ -50,8 +50,16 @@ func Namespace(ns *corev1.Namespace) {
 	set(&ns.Status.Phase, corev1.NamespaceActive)
 }
 
-// Node lets pods have all of a node that says nothing else.
+// Node lets pods have all of a node that says nothing else. The first of its ranges of
+// addresses for pods stands in two fields; the older one of them is believed.
 func Node(node *corev1.Node) {
+	s := &node.Spec
+	if s.PodCIDR != "" && (len(s.PodCIDRs) == 0 || s.PodCIDRs[0] != s.PodCIDR) {
+		s.PodCIDRs = []string{s.PodCIDR}
+	}
+	if len(s.PodCIDRs) > 0 {
+		s.PodCIDR = s.PodCIDRs[0]
+	}
 	roundUp(node.Status.Capacity, node.Status.Allocatable)
 	if node.Status.Allocatable == nil && node.Status.Capacity != nil {
 		node.Status.Allocatable = node.Status.Capacity.DeepCopy()

@@ -106,7 +106,6 @@ func (r *Registry) prepareNew(ctx context.Context, namespace string, obj resourc
 	obj.SetDeletionTimestamp(nil)
 	obj.SetDeletionGracePeriodSeconds(nil)
 	obj.SetSelfLink("")
-	obj.SetGeneration(0)
 	r.fill(obj)
 	if err := r.admit(ctx, resource.Create, obj, nil, w); err != nil {
 		return err

@@ -158,6 +158,21 @@ func TestAVersionMayBeNeeded(t *testing.T) {
 	if _, _, err := r.Update(t.Context(), "ns", "a", Write{}, count); !apierrors.IsInvalid(err) {
 		t.Errorf("an update without a version: got %v, want Invalid", err)
 	}
+	zero := func(old resource.Object) (resource.Object, error) {
+		next, err := count(old)
+		next.SetResourceVersion("0")
+		return next, err
+	}
+	if _, _, err := r.Update(t.Context(), "ns", "a", Write{}, zero); !apierrors.IsInvalid(err) {
+		t.Errorf("an update of version 0, which is any: got %v, want Invalid", err)
+	}
+	free := run(t, memory.New(), row())
+	if _, err := free.Create(t.Context(), "ns", configMap("a"), Write{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := free.Update(t.Context(), "ns", "a", Write{}, zero); err != nil {
+		t.Errorf("an update of version 0 where none is needed: %v", err)
+	}
 	seen := func(old resource.Object) (resource.Object, error) {
 		next, err := count(old)
 		next.SetResourceVersion(old.GetResourceVersion())

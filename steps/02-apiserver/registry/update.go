@@ -149,11 +149,13 @@ func (r *Registry) update(ctx context.Context, old *cache.Item, w Write, change 
 	if err != nil {
 		return nil, told(err)
 	}
-	switch version := obj.GetResourceVersion(); {
-	case version == "" && r.Row.VersionOnUpdate:
+	version := obj.GetResourceVersion()
+	unconditional := version == "" || version == "0"
+	switch {
+	case unconditional && r.Row.VersionOnUpdate:
 		return nil, apierrors.NewInvalid(schema.GroupKind{Group: r.Row.Group, Kind: r.Row.Name}, name, // so upstream
 			field.ErrorList{field.Invalid(metadata.Child("resourceVersion"), 0, "must be specified for an update")})
-	case version != "" && version != old.Object.GetResourceVersion():
+	case !unconditional && version != old.Object.GetResourceVersion():
 		return nil, apierrors.NewConflict(r.Row.GroupResource(), name, errChanged)
 	}
 	if err := r.prepareChanged(ctx, obj, old.Object, w); err != nil {

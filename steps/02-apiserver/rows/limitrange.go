@@ -2,6 +2,7 @@ package rows
 
 import (
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/uuid"
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/defaulting"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
@@ -21,7 +22,12 @@ func LimitRanges() resource.Resource {
 		New:              typed.New[corev1.LimitRange],
 		NewList:          typed.List[corev1.LimitRangeList],
 		Strategy: resource.Strategy{
-			Default:        typed.Change(defaulting.LimitRange),
+			Default: typed.Change(defaulting.LimitRange),
+			PrepareForCreate: typed.OnCreate(func(l *corev1.LimitRange) {
+				if l.Name == "" { // nobody has to think of one
+					l.Name = string(uuid.NewUUID())
+				}
+			}),
 			Validate:       typed.One(validation.LimitRange),
 			ValidateUpdate: typed.Two(validation.LimitRangeUpdate),
 			CreateOnUpdate: true,

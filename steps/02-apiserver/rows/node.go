@@ -30,11 +30,15 @@ func Nodes() resource.Resource {
 			Default: typed.Change(defaulting.Node),
 			PrepareForCreate: typed.OnCreate(func(n *corev1.Node) {
 				n.Spec.ConfigSource, n.Status.Config = nil, nil // dynamic kubelet configuration was removed from Kubernetes
+				n.Spec.PodPreemptionPolicy = nil                // alpha: as with its feature gate off
 			}),
 			PrepareForUpdate: typed.OnUpdate(func(n, old *corev1.Node) {
 				n.Status = old.Status
 				if old.Spec.ConfigSource == nil {
 					n.Spec.ConfigSource = nil
+				}
+				if old.Spec.PodPreemptionPolicy == nil {
+					n.Spec.PodPreemptionPolicy = nil
 				}
 			}),
 			Validate:       typed.One(validation.Node),

@@ -9,6 +9,7 @@ import (
 // run already is as pending as any.
 func newPod(p *corev1.Pod) {
 	p.Generation = 1
+	withoutAlpha(&p.Spec, &corev1.PodSpec{})
 	completeResources(p)
 	p.Status = corev1.PodStatus{Phase: corev1.PodPending, QOSClass: qosClass(p)}
 	if len(p.Spec.SchedulingGates) > 0 {
@@ -20,6 +21,17 @@ func newPod(p *corev1.Pod) {
 		})
 	}
 	selectOwnKind(p)
+}
+
+// withoutAlpha drops what upstream's server does not keep unless it is told to by a
+// feature gate, if it was not there before.
+func withoutAlpha(s, old *corev1.PodSpec) {
+	if old.SchedulingGroup == nil {
+		s.SchedulingGroup = nil
+	}
+	if old.EvictionResponders == nil {
+		s.EvictionResponders = nil
+	}
 }
 
 // selectOwnKind writes out matchLabelKeys: the scheduler finds the pod's own
@@ -71,6 +83,7 @@ func affinityTerms(a *corev1.Affinity) func(yield func(*corev1.PodAffinityTerm) 
 
 func updatePod(p, old *corev1.Pod) {
 	p.Status = old.Status
+	withoutAlpha(&p.Spec, &old.Spec)
 	if p.Spec.Resources == nil { // a client that does not know the field leaves it out
 		p.Spec.Resources = old.Spec.Resources
 	}

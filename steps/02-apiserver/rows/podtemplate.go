@@ -23,9 +23,13 @@ func PodTemplates() resource.Resource {
 		New:              typed.New[corev1.PodTemplate],
 		NewList:          typed.List[corev1.PodTemplateList],
 		Strategy: resource.Strategy{
-			ReturnDeleted:    true,
-			PrepareForCreate: typed.OnCreate(func(t *corev1.PodTemplate) { t.Generation = 1 }),
+			ReturnDeleted: true,
+			PrepareForCreate: typed.OnCreate(func(t *corev1.PodTemplate) {
+				t.Generation = 1
+				withoutAlpha(&t.Template.Spec, &corev1.PodSpec{})
+			}),
 			PrepareForUpdate: typed.OnUpdate(func(t, old *corev1.PodTemplate) {
+				withoutAlpha(&t.Template.Spec, &old.Template.Spec)
 				if !equality.Semantic.DeepEqual(t.Template, old.Template) {
 					t.Generation = old.Generation + 1
 				}

@@ -253,6 +253,9 @@ func (p *patcher) apply() (registry.Change, error) {
 }
 
 func inNamespace(obj resource.Object, namespace string) error {
+	if namespace == "" { // upstream is content, too
+		obj.SetNamespace("")
+	}
 	if ns := obj.GetNamespace(); ns != "" && ns != namespace {
 		return apierrors.NewBadRequest("the namespace of the provided object does not match the namespace sent on the request")
 	}

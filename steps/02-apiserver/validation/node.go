@@ -1,7 +1,9 @@
 package validation
 
 import (
+	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -25,7 +27,15 @@ func (f *findings) node(n *corev1.Node) {
 	f.taints(n.Spec.Taints, metadata.Child("taints"))
 	f.nodeResources(&n.Status)
 	f.podCIDRs(n.Spec.PodCIDRs, field.NewPath("spec", "podCIDRs"))
+	for i, name := range n.Status.DeclaredFeatures {
+		if !feature.MatchString(name) {
+			f.invalid(field.NewPath("status", "declaredFeatures").Index(i), name, fmt.Sprintf("invalid feature name %q: must start with an UpperCamelCase segment, "+
+				"with subsequent segments separated by '/' (e.g., MyFeature or MyFeature/mySubFeature), and contain only alphanumeric characters and slashes", name))
+		}
+	}
 }
+
+var feature = regexp.MustCompile(`^[A-Z][A-Za-z0-9]*(/[A-Za-z0-9]+)*$`)
 
 // NodeUpdate checks a change of a node, in all of it.
 func NodeUpdate(n, old *corev1.Node) field.ErrorList {
@@ -68,7 +78,7 @@ func (f *findings) taints(taints []corev1.Taint, p *field.Path) {
 		}
 		oneOf(f, at.Child("effect"), t.Effect, effects...)
 		if pair := string(t.Effect) + " " + t.Key; seen.Has(pair) {
-			e := field.Duplicate(at, t)
+			e := field.Duplicate(at, inside{t})
 			e.Detail = "taints must be unique by key and effect pair"
 			f.list = append(f.list, e)
 		} else {
@@ -110,7 +120,7 @@ func (f *findings) addresses(addresses []corev1.NodeAddress, p *field.Path) {
 	seen := sets.New[corev1.NodeAddress]()
 	for i, a := range addresses {
 		if seen.Has(a) {
-			f.duplicate(p.Index(i), a)
+			f.duplicate(p.Index(i), inside{a})
 		}
 		seen.Insert(a)
 	}

@@ -26,6 +26,7 @@ func Pod(p *corev1.Pod) field.ErrorList {
 	if p.Spec.NodeName != "" && len(p.Spec.SchedulingGates) > 0 {
 		f.forbidden(spec.Child("nodeName"), "cannot be set until all schedulingGates have been cleared")
 	}
+	f.notResized(p.Spec.InitContainers, spec.Child("initContainers"))
 	return f.list
 }
 
@@ -122,6 +123,22 @@ func (f *findings) resizePolicy(list []corev1.ContainerResizePolicy, restart cor
 	}
 }
 
+// notResized: an init container that ends is not started again to be resized. Old pods
+// may say so.
+func (f *findings) notResized(init []corev1.Container, p *field.Path) {
+	for i, c := range init {
+		if c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
+			continue
+		}
+		for j, r := range c.ResizePolicy {
+			if r.RestartPolicy == corev1.RestartContainer {
+				f.invalid(p.Index(i).Child("resizePolicy").Index(j).Child("restartPolicy"), r.RestartPolicy,
+					"must not be set to 'RestartContainer' for non-sidecar initContainers")
+			}
+		}
+	}
+}
+
 // claims checks that containers only use claims of the pod.
 func (f *findings) claims(s *corev1.PodSpec, p *field.Path) {
 	names := sets.New[string]()
@@ -171,9 +188,9 @@ func (f *findings) claim(c corev1.PodResourceClaim, taken sets.Set[string], p *f
 	}
 	switch {
 	case c.ResourceClaimName != nil && c.ResourceClaimTemplateName != nil:
-		f.invalid(p, c, "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified")
+		f.invalid(p, inside{c}, "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified")
 	case c.ResourceClaimName == nil && c.ResourceClaimTemplateName == nil:
-		f.invalid(p, c, "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`")
+		f.invalid(p, inside{c}, "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`")
 	}
 	for name, value := range map[string]*string{"resourceClaimName": c.ResourceClaimName, "resourceClaimTemplateName": c.ResourceClaimTemplateName} {
 		if value != nil {

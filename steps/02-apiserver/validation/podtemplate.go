@@ -15,6 +15,7 @@ func PodTemplate(t *corev1.PodTemplate) field.ErrorList {
 	f := &findings{}
 	f.meta(&t.ObjectMeta, apivalidation.NameIsDNSSubdomain)
 	f.add(Template(&t.Template, field.NewPath("template")))
+	f.notResized(t.Template.Spec.InitContainers, field.NewPath("template", "spec", "initContainers"))
 	return f.list
 }
 

@@ -69,7 +69,7 @@ func (f *findings) quotaSpec(q *corev1.ResourceQuotaSpec) {
 	p = spec.Child("scopeSelector", "matchExpressions")
 	selected := sets.New[corev1.ResourceQuotaScope]()
 	for _, r := range q.ScopeSelector.MatchExpressions {
-		f.scope(r.ScopeName, names, p.Child("scopeName"), r.ScopeName, p, q.ScopeSelector)
+		f.scope(r.ScopeName, names, p.Child("scopeName"), r.ScopeName, p, inside{q.ScopeSelector})
 		f.scopeOperator(r, p)
 		selected.Insert(r.ScopeName)
 	}

@@ -10,9 +10,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	nodev1 "k8s.io/api/node/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/util/sets"
-	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/k8s-groundup/groundup/steps/01-kubelet/manifest"
@@ -21,7 +22,7 @@ import (
 // Lease checks a lease.
 func Lease(l *coordinationv1.Lease) field.ErrorList {
 	f := &findings{}
-	f.meta(&l.ObjectMeta, apivalidation.NameIsDNSSubdomain)
+	f.add(apivalidation.ValidateObjectMeta(&l.ObjectMeta, true, apivalidation.NameIsDNSSubdomain, metadata)) // not by the rules of core/v1
 	f.lease(&l.Spec)
 	return f.list
 }
@@ -29,7 +30,7 @@ func Lease(l *coordinationv1.Lease) field.ErrorList {
 // LeaseUpdate checks a change of a lease: anybody may take it who may write it.
 func LeaseUpdate(l, old *coordinationv1.Lease) field.ErrorList {
 	f := &findings{}
-	f.metaUpdate(&l.ObjectMeta, &old.ObjectMeta)
+	f.add(apivalidation.ValidateObjectMetaUpdate(&l.ObjectMeta, &old.ObjectMeta, metadata))
 	f.lease(&l.Spec)
 	return f.list
 }
@@ -105,12 +106,7 @@ func RuntimeClass(c *nodev1.RuntimeClass) field.ErrorList {
 }
 
 func (f *findings) runtimeClass(c *nodev1.RuntimeClass) {
-	f.clusterMeta(&c.ObjectMeta, apivalidation.NameIsDNSSubdomain)
-	if c.Handler == "" {
-		f.required(field.NewPath("handler"), "")
-	} else {
-		f.invalid(field.NewPath("handler"), c.Handler, validation.IsDNS1123Label(c.Handler)...)
-	}
+	f.add(apivalidation.ValidateObjectMeta(&c.ObjectMeta, false, apivalidation.NameIsDNSSubdomain, metadata)) // not by the rules of core/v1
 	if c.Overhead != nil {
 		f.overhead(c.Overhead.PodFixed, field.NewPath("overhead"))
 	}
@@ -118,6 +114,11 @@ func (f *findings) runtimeClass(c *nodev1.RuntimeClass) {
 		p := field.NewPath("scheduling")
 		f.labels(p.Child("nodeSelector"), c.Scheduling.NodeSelector)
 		f.classTolerations(c.Scheduling.Tolerations, p.Child("tolerations"))
+	}
+	if c.Handler == "" {
+		f.required(field.NewPath("handler"), "")
+	} else {
+		f.invalid(field.NewPath("handler"), c.Handler, content.IsDNS1123Label(c.Handler)...)
 	}
 }
 
@@ -128,7 +129,7 @@ func (f *findings) classTolerations(list []corev1.Toleration, p *field.Path) {
 		key := t
 		key.TolerationSeconds = nil
 		if seen.Has(key) {
-			f.duplicate(p.Index(i), t)
+			f.duplicate(p.Index(i), inside{t})
 		}
 		seen.Insert(key)
 	}
@@ -151,6 +152,18 @@ func (f *findings) overhead(list corev1.ResourceList, p *field.Path) {
 		at := p.Child("limits").Key(string(name))
 		f.containerResource(name, at)
 		f.quantity(name, list[name], at)
+		f.pages(name, list[name], at)
+	}
+}
+
+// pages wants whole ones of what is counted in huge pages.
+func (f *findings) pages(name corev1.ResourceName, q resource.Quantity, p *field.Path) {
+	size, huge := strings.CutPrefix(string(name), corev1.ResourceHugePagesPrefix)
+	if !huge {
+		return
+	}
+	if page, err := resource.ParseQuantity(size); err == nil && page.Value() > 0 && q.Value()%page.Value() != 0 {
+		f.invalid(p, q.String(), fmt.Sprintf("%s is not positive integer multiple of %s", q.String(), name))
 	}
 }
 
@@ -158,7 +171,7 @@ func (f *findings) overhead(list corev1.ResourceList, p *field.Path) {
 func RuntimeClassUpdate(c, old *nodev1.RuntimeClass) field.ErrorList {
 	f := &findings{}
 	f.runtimeClass(c)
-	f.metaUpdate(&c.ObjectMeta, &old.ObjectMeta)
+	f.add(apivalidation.ValidateObjectMetaUpdate(&c.ObjectMeta, &old.ObjectMeta, metadata))
 	f.same(field.NewPath("handler"), c.Handler, old.Handler)
 	return f.list
 }

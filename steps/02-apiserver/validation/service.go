@@ -24,6 +24,18 @@ func Service(s *corev1.Service) field.ErrorList {
 	return f.list
 }
 
+// ClusterIPs checks what a service says of its addresses and their families. It is asked
+// before any is given out, and who has contradicted himself is told of nothing else.
+func ClusterIPs(s, old *corev1.Service) field.ErrorList {
+	f := &findings{}
+	var before []string
+	if old != nil {
+		before = old.Spec.ClusterIPs
+	}
+	f.clusterIPs(s, before)
+	return f.list
+}
+
 func headless(s *corev1.Service) bool {
 	return len(s.Spec.ClusterIPs) == 1 && s.Spec.ClusterIPs[0] == corev1.ClusterIPNone
 }
@@ -241,7 +253,7 @@ func (f *findings) samePorts(ports []corev1.ServicePort) {
 	for i, port := range ports {
 		key := corev1.ServicePort{Protocol: port.Protocol, Port: port.Port}
 		if seen.Has(key) {
-			f.duplicate(spec.Child("ports").Index(i), key)
+			f.duplicate(spec.Child("ports").Index(i), inside{key})
 		}
 		seen.Insert(key)
 	}

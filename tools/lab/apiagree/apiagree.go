@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/yaml"
@@ -77,6 +78,7 @@ type comparison struct {
 	pool    *pool
 	rows    []seeded
 	classes map[string]*Class
+	meant   map[string]int
 }
 
 // seeded is a row with its seeds; there are those of which both servers have one.
@@ -86,52 +88,61 @@ type seeded struct {
 	there []resource.Object
 }
 
-func (r seeded) path(namespace string) string {
+func (r seeded) path() string {
 	prefix := "/apis/" + r.GroupVersionKind.Group + "/" + r.GroupVersionKind.Version
 	if r.GroupVersionKind.Group == "" {
 		prefix = "/api/v1"
 	}
 	if r.Namespaced {
-		prefix += "/namespaces/" + namespace
+		prefix += "/namespaces/" + r.namespace()
 	}
 	return prefix + "/" + r.Name
 }
 
-// Run compares, and returns the classes of differences, the most frequent first.
-func Run(ctx context.Context, conf Config) ([]*Class, error) {
-	c := &comparison{Config: conf, pool: newPool(rand.New(rand.NewPCG(conf.Seed, 0))), classes: map[string]*Class{}}
+// namespace: limits of what is there would be those of all others.
+func (r seeded) namespace() string {
+	if r.Name == "limitranges" || r.Name == "resourcequotas" {
+		return "limits"
+	}
+	return "default"
+}
+
+// Run compares, and returns the classes of differences, the most frequent first. Of
+// differences that are meant it returns how often there was which reason.
+func Run(ctx context.Context, conf Config) (all []*Class, meant map[string]int, err error) {
+	c := &comparison{Config: conf, pool: newPool(rand.New(rand.NewPCG(conf.Seed, 0))), classes: map[string]*Class{}, meant: map[string]int{}}
 	for i, config := range []*rest.Config{conf.Ours, conf.Theirs} {
 		client, err := rest.HTTPClientFor(config)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		c.servers[i] = server{client, config.Host}
 	}
 	if err := c.read(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := c.prepare(ctx); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for range c.Cases {
 		r := pick(c.pool.rand, c.rows)
 		if len(r.there) > 0 && c.pool.rand.IntN(2) == 0 {
 			if err := c.update(ctx, r); err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			continue
 		}
 		obj := c.mutant(pick(c.pool.rand, r.seeds))
-		if err := c.both(ctx, r, "create", http.MethodPost, r.path("default"), obj); err != nil {
-			return nil, err
+		obj.SetResourceVersion("") // upstream looks at it when it stores, and here nothing is stored
+		if err := c.both(ctx, r, "create", http.MethodPost, r.path(), obj); err != nil {
+			return nil, nil, err
 		}
 	}
-	var all []*Class
 	for _, class := range c.classes {
 		all = append(all, class)
 	}
 	slices.SortFunc(all, func(a, b *Class) int { return b.Count - a.Count })
-	return all, nil
+	return all, c.meant, nil
 }
 
 func (c *comparison) read() error {
@@ -154,9 +165,12 @@ func (c *comparison) read() error {
 		}
 		s := seeded{Resource: r}
 		for _, e := range examples {
-			obj := r.New().(resource.Object)
+			obj := r.New()
 			if err := json.Unmarshal(e.Object, obj); err != nil {
 				return fmt.Errorf("%s: %w", file, err)
+			}
+			if obj.GetNamespace() == "default" {
+				obj.SetNamespace(s.namespace())
 			}
 			s.seeds = append(s.seeds, obj)
 			c.pool.learn(reflect.ValueOf(obj), "")
@@ -174,9 +188,13 @@ func (c *comparison) read() error {
 // prepare makes of each seed that both servers take an object that is there, to be updated.
 func (c *comparison) prepare(ctx context.Context) error {
 	for _, s := range c.servers {
-		account := []byte(`{"apiVersion":"v1","kind":"ServiceAccount","metadata":{"name":"default"}}`)
-		if _, err := s.ask(ctx, http.MethodPost, "/api/v1/namespaces/default/serviceaccounts", account); err != nil {
-			return err
+		for path, body := range map[string]string{
+			"/api/v1/namespaces/default/serviceaccounts": `{"apiVersion":"v1","kind":"ServiceAccount","metadata":{"name":"default"}}`,
+			"/api/v1/namespaces":                         `{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"limits"}}`,
+		} {
+			if _, err := s.ask(ctx, http.MethodPost, path, []byte(body)); err != nil {
+				return err
+			}
 		}
 	}
 	for i := range c.rows {
@@ -186,26 +204,45 @@ func (c *comparison) prepare(ctx context.Context) error {
 			if r.Name != "runtimeclasses" {
 				obj.SetName(fmt.Sprintf("seed-%d", n))
 			}
+			nothingDrawn(obj, n)
 			body, err := json.Marshal(obj)
 			if err != nil {
 				return err
 			}
-			taken := 0
+			var by []server // who took it
 			for _, s := range c.servers {
-				a, err := s.ask(ctx, http.MethodPost, r.path("default"), body)
+				a, err := s.ask(ctx, http.MethodPost, r.path(), body)
 				if err != nil {
 					return err
 				}
 				if a.code == http.StatusCreated {
-					taken++
+					by = append(by, s)
 				}
 			}
-			if taken == len(c.servers) {
+			if len(by) == len(c.servers) {
 				r.there = append(r.there, obj)
+				continue
+			}
+			for _, s := range by {
+				if _, err := s.ask(ctx, http.MethodDelete, r.path()+"/"+obj.GetName()+"?gracePeriodSeconds=0", nil); err != nil {
+					return err
+				}
 			}
 		}
 	}
 	return nil
+}
+
+// nothingDrawn lets a server draw nothing that an update would have to name.
+func nothingDrawn(obj resource.Object, n int) {
+	switch o := obj.(type) {
+	case *corev1.Pod:
+		o.Spec.AutomountServiceAccountToken = new(bool)
+	case *corev1.Service:
+		if o.Spec.Type != corev1.ServiceTypeExternalName && o.Spec.ClusterIP == "" {
+			o.Spec.ClusterIP = fmt.Sprintf("10.96.200.%d", n+1)
+		}
+	}
 }
 
 // mutant changes one to three things in a copy.
@@ -219,12 +256,12 @@ func (c *comparison) mutant(obj resource.Object) resource.Object {
 
 func (c *comparison) update(ctx context.Context, r seeded) error {
 	there := pick(c.pool.rand, r.there)
-	path := r.path("default") + "/" + there.GetName()
+	path := r.path() + "/" + there.GetName()
 	a, err := c.servers[0].ask(ctx, http.MethodGet, path, nil)
 	if err != nil {
 		return err
 	}
-	obj := r.New().(resource.Object)
+	obj := r.New()
 	if err := json.Unmarshal(a.body, obj); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
@@ -251,6 +288,10 @@ func (c *comparison) both(ctx context.Context, r seeded, verb, method, path stri
 	}
 	where := differences(answers[0], answers[1])
 	if len(where) == 0 {
+		return nil
+	}
+	if why := explanation(r.Name, where); why != "" {
+		c.meant[why]++
 		return nil
 	}
 	name := r.Name + " " + verb + "\n    " + strings.Join(where, "\n    ")

@@ -38,7 +38,7 @@ func drawn(v any) any {
 	case map[string]any:
 		for k := range v {
 			v[k] = drawn(v[k])
-			if n, ok := v[k].(float64); ok && (k == "nodePort" || k == "healthCheckNodePort") && n >= 30000 && n <= 32767 {
+			if n, ok := v[k].(float64); ok && (k == "nodePort" || k == "healthCheckNodePort") && n >= 30000 {
 				v[k] = "PORT"
 			}
 		}
@@ -47,6 +47,7 @@ func drawn(v any) any {
 			v[i] = drawn(v[i])
 		}
 	case string:
+		v = strings.ReplaceAll(v, "Key: /registry/", "Key: /") // a dry run does without
 		return uids.ReplaceAllString(ips.ReplaceAllString(times.ReplaceAllString(tokens.ReplaceAllString(v, "kube-api-access-XXXXX"), "TIME"), "IP"), "UID")
 	}
 	return v
@@ -104,7 +105,8 @@ func lines(v any) (out []string) {
 	causes, _ := details["causes"].([]any)
 	for _, c := range causes {
 		c := c.(map[string]any)
-		out = append(out, fmt.Sprint(c["field"], ": ", c["message"]))
+		message, _, _ := strings.Cut(fmt.Sprint(c["message"]), "\n") // upstream shows its inner types
+		out = append(out, fmt.Sprint(c["field"], ": ", message))
 	}
 	if len(out) == 0 {
 		out = append(out, fmt.Sprint(m["reason"], ": ", m["message"]))
@@ -124,7 +126,7 @@ func shape(line string) string {
 }
 
 func walk(path string, a, b any, where *[]string) {
-	if reflect.DeepEqual(a, b) {
+	if reflect.DeepEqual(a, b) || empty(a) && empty(b) {
 		return
 	}
 	ma, oka := a.(map[string]any)
@@ -149,6 +151,12 @@ func walk(path string, a, b any, where *[]string) {
 		return
 	}
 	*where = append(*where, fmt.Sprintf("%s: %s, not %s", path, short(a), short(b)))
+}
+
+// empty: a list of nothing is written in two ways.
+func empty(v any) bool {
+	l, ok := v.([]any)
+	return v == nil || ok && len(l) == 0
 }
 
 func short(v any) string {

@@ -237,5 +237,3 @@ func deepCopy(v reflect.Value) reflect.Value {
 	}
 	return out
 }
-
-

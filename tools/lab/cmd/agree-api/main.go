@@ -57,7 +57,7 @@ func run(ctx context.Context, c apiagree.Config, program, folder string, verbose
 	}
 	defer func() { err = errors.Join(err, theirs.Stop()) }()
 	c.Ours, c.Theirs = ours.Config, theirs.Config
-	classes, err := apiagree.Run(ctx, c)
+	classes, meant, err := apiagree.Run(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -68,6 +68,9 @@ func run(ctx context.Context, c apiagree.Config, program, folder string, verbose
 		if verbose {
 			fmt.Printf("  request %s\n  ours    %s\n  theirs  %s\n", class.Request, class.Ours, class.Theirs)
 		}
+	}
+	for why, n := range meant {
+		fmt.Printf("%5d are meant to differ: %s\n", n, why)
 	}
 	fmt.Printf("%d requests, %d answers differ, in %d ways\n", c.Cases, different, len(classes))
 	if different > 0 {
