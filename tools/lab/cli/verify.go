@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -33,6 +34,9 @@ saw and what to try, and ends with a non-zero code.`,
 			s, dir, lab, err := chooseLab(args)
 			if err != nil {
 				return err
+			}
+			if _, err := open().State(); errors.Is(err, cluster.ErrNone) && filepath.Base(lab) == s.Name {
+				return err // an extra lab may be about what comes before a cluster
 			}
 			checks, err := check.Load(filepath.Join(lab, "verify"))
 			if err != nil {
