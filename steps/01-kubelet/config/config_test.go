@@ -29,6 +29,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		{"twice", "port: 1\nport: 2", `key "port" already set in map`},
 		{"wrong type", "port: many", "cannot unmarshal string"},
 		{"refused", "cpuManagerPolicy: static", "cpuManagerPolicy: is not supported here"},
+		{"commands and logs forbidden", "enableDebuggingHandlers: false", "enableDebuggingHandlers: is not supported here"},
 		{"another driver", "cgroupDriver: systemd", "cgroupDriver: got \"systemd\""},
 		{"no port", "port: 70000", "port: got 70000"},
 		{"thresholds crossed", "imageGCLowThresholdPercent: 90", "imageGCLowThresholdPercent: got 90"},

@@ -46,7 +46,6 @@ var fields = map[string]treatment{
 	"enableControllerAttachDetach":              {ignored: noAPI},
 	"rotateCertificates":                        {ignored: noAPI, harmless: "false"},
 	"serverTLSBootstrap":                        {ignored: noAPI, harmless: "false"},
-	"enableDebuggingHandlers":                   {ignored: "who may use the server at all may use all of it", harmless: "true"},
 	"enableContentionProfiling":                 {ignored: notOurs, harmless: "false"},
 	"enableProfilingHandler":                    {ignored: notOurs, harmless: "false"},
 	"enableDebugFlagsHandler":                   {ignored: notOurs, harmless: "false"},
@@ -98,6 +97,7 @@ var fields = map[string]treatment{
 
 	// Refused: who sets these relies on them.
 	"staticPodURL":                           {refused: "no source reads pods from a URL"},
+	"enableDebuggingHandlers":                {refused: "who may use the server may run commands and read logs", harmless: "true"},
 	"tlsCipherSuites":                        {refused: "Go's own choice is used"},
 	"tlsMinVersion":                          {refused: "it is TLS 1.2", harmless: `"VersionTLS12"`},
 	"imagePullCredentialsVerificationPolicy": {refused: "an image on the node is for every pod", harmless: `"NeverVerify"`},
