@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -30,5 +32,15 @@ func TestNameGoesBeforeTheBeginningOfAnID(t *testing.T) {
 		if err == nil && got.GetId() != want || err != nil && !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%q: got %v, %v, want %s", ref, got, err, want)
 		}
+	}
+}
+
+func TestWhoMayNotIsToldWhoMay(t *testing.T) {
+	denied := fmt.Errorf("open runtime: %w", &os.PathError{Op: "mkdir", Path: "/var/lib/groundup", Err: os.ErrPermission})
+	if got := remedy(denied, 1000); !strings.Contains(got, "sudo") {
+		t.Errorf("a user: got %q, want the way to become root", got)
+	}
+	if got := remedy(denied, 0) + remedy(os.ErrNotExist, 1000); got != "" {
+		t.Errorf("root, and another error: got %q, want nothing", got)
 	}
 }

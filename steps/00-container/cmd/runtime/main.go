@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/signal"
 	"syscall"
@@ -26,10 +27,18 @@ func Main() int {
 		return int(exit)
 	}
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "runtime:", message(err))
+		fmt.Fprintln(os.Stderr, "runtime:", message(err)+remedy(err, os.Geteuid()))
 		return 1
 	}
 	return 0
+}
+
+// remedy is what to do about an error that comes of who we are.
+func remedy(err error, uid int) string {
+	if uid != 0 && errors.Is(err, fs.ErrPermission) {
+		return ": containers are made by root; run it with sudo"
+	}
+	return ""
 }
 
 // An exitError passes on the exit code of a container's process.
