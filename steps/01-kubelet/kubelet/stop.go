@@ -16,7 +16,7 @@ import (
 )
 
 // minimumGrace is what a container gets to stop even when a preStop hook or its
-// predecessors have used up the time.
+// predecessors have used up the time, or there was none.
 const minimumGrace = 2 * time.Second
 
 // stopPod stops everything of the pod and reports how it ended.
@@ -150,8 +150,8 @@ func (k *Kubelet) stopContainer(ctx context.Context, pod *corev1.Pod, spec *core
 		defer cancel()
 		k.preStop(limited, pod, spec, c)
 		turn(limited)
-		grace = max(minimumGrace, grace-time.Since(began))
 	}
+	grace = max(minimumGrace, grace-time.Since(began))
 	seconds := int64((grace + time.Second - 1) / time.Second)
 	if _, err := k.Runtime.StopContainer(ctx, &runtimeapi.StopContainerRequest{ContainerId: c.ID, Timeout: seconds}); err != nil {
 		return fmt.Errorf("stop container %s: %w", c.Name, err)
