@@ -33,10 +33,17 @@ func (c Config) podResources(pod *corev1.Pod) Resources {
 		r.Period = c.QuotaPeriod
 		r.Quota = max(minQuota, total(pod, limit, corev1.ResourceCPU)*r.Period/1000)
 	}
-	if allLimited(pod, corev1.ResourceMemory) {
-		r.Memory = total(pod, limit, corev1.ResourceMemory)
-	}
+	r.Memory = MemoryLimit(pod)
 	return r
+}
+
+// MemoryLimit is what the pod may use of memory, in bytes; 0 if one of its
+// containers may use what it likes.
+func MemoryLimit(pod *corev1.Pod) int64 {
+	if !allLimited(pod, corev1.ResourceMemory) {
+		return 0
+	}
+	return total(pod, limit, corev1.ResourceMemory)
 }
 
 func request(c *corev1.Container, name corev1.ResourceName) int64 {

@@ -18,6 +18,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 
+	"github.com/k8s-groundup/groundup/steps/01-kubelet/cgroup"
 	"github.com/k8s-groundup/groundup/steps/01-kubelet/volume"
 )
 
@@ -92,25 +93,11 @@ func (p Plugin) size(pod *corev1.Pod, v *corev1.Volume) int64 {
 			size = n
 		}
 	}
-	lower(podMemory(pod))
+	lower(cgroup.MemoryLimit(pod))
 	if limit := v.EmptyDir.SizeLimit; limit != nil {
 		lower(limit.Value())
 	}
 	return size
-}
-
-// podMemory is what the pod's containers may use together, or 0 when one of
-// them has no limit.
-func podMemory(pod *corev1.Pod) int64 {
-	var sum int64
-	for _, c := range pod.Spec.Containers {
-		limit, ok := c.Resources.Limits[corev1.ResourceMemory]
-		if !ok {
-			return 0
-		}
-		sum += limit.Value()
-	}
-	return sum
 }
 
 // TearDown implements volume.Plugin.

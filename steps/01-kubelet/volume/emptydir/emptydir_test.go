@@ -86,6 +86,8 @@ func TestMemoryIsBounded(t *testing.T) {
 		{"by the limit", `{medium: Memory, sizeLimit: 4Mi}`, limited, 64 << 20, 4 << 20},
 		{"by the pod", `{medium: Memory, sizeLimit: 32Mi}`, limited, 64 << 20, 16 << 20},
 		{"not by half a pod", `{medium: Memory}`, `containers: [{name: a, resources: {limits: {memory: 8Mi}}}, {name: b}]`, 64 << 20, 64 << 20},
+		{"the pod's sidecars count", `{medium: Memory}`, `{initContainers: [{name: s, restartPolicy: Always, resources: {limits: {memory: 8Mi}}}], containers: [{name: a, resources: {limits: {memory: 8Mi}}}]}`, 64 << 20, 16 << 20},
+		{"and so do its init containers", `{medium: Memory}`, `{initContainers: [{name: i, resources: {limits: {memory: 32Mi}}}], containers: [{name: a, resources: {limits: {memory: 8Mi}}}]}`, 64 << 20, 32 << 20},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := (Plugin{Memory: tt.memory}).size(podOf(t, tt.pod), volumeOf(t, tt.volume)); got != tt.want {
