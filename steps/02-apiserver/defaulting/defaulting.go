@@ -50,14 +50,13 @@ func Namespace(ns *corev1.Namespace) {
 	set(&ns.Status.Phase, corev1.NamespaceActive)
 }
 
-// Node lets pods have all of a node that says nothing else. The first of its ranges of
-// addresses for pods stands in two fields; the older one of them is believed.
+// Node lets pods have all of a node that says nothing else, and keeps its range of
+// addresses and the list of its ranges alike: the one range counts when they differ.
 func Node(node *corev1.Node) {
-	s := &node.Spec
-	if s.PodCIDR != "" && (len(s.PodCIDRs) == 0 || s.PodCIDRs[0] != s.PodCIDR) {
+	switch s := &node.Spec; {
+	case s.PodCIDR != "" && (len(s.PodCIDRs) == 0 || s.PodCIDRs[0] != s.PodCIDR):
 		s.PodCIDRs = []string{s.PodCIDR}
-	}
-	if len(s.PodCIDRs) > 0 {
+	case s.PodCIDR == "" && len(s.PodCIDRs) > 0:
 		s.PodCIDR = s.PodCIDRs[0]
 	}
 	roundUp(node.Status.Capacity, node.Status.Allocatable)
