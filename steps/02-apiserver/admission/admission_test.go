@@ -359,6 +359,32 @@ func TestRuntimeClass(t *testing.T) {
 
 // TestPluginsMindTheirOwnBusiness: every request of every resource passes by
 // every plugin, with objects that it does not expect.
+func TestTolerationsAreMerged(t *testing.T) {
+	seconds := func(n int64) *int64 { return &n }
+	toleration := func(key string, o corev1.TolerationOperator, value string, e corev1.TaintEffect, s *int64) corev1.Toleration {
+		return corev1.Toleration{Key: key, Operator: o, Value: value, Effect: e, TolerationSeconds: s}
+	}
+	exists := toleration("a", corev1.TolerationOpExists, "", "", nil)
+	equal := toleration("a", corev1.TolerationOpEqual, "b", corev1.TaintEffectNoSchedule, nil)
+	long := toleration("a", corev1.TolerationOpExists, "", corev1.TaintEffectNoExecute, seconds(9))
+	short := toleration("a", corev1.TolerationOpExists, "", corev1.TaintEffectNoExecute, seconds(3))
+	for _, test := range []struct {
+		name      string
+		all, want []corev1.Toleration
+	}{
+		{"one and the same", []corev1.Toleration{equal, equal}, []corev1.Toleration{equal}},
+		{"a wider one before", []corev1.Toleration{exists, equal}, []corev1.Toleration{exists}},
+		{"a wider one after", []corev1.Toleration{equal, exists}, []corev1.Toleration{exists}},
+		{"a longer one", []corev1.Toleration{short, long}, []corev1.Toleration{long}},
+		{"other effects", []corev1.Toleration{equal, long}, []corev1.Toleration{equal, long}},
+		{"all keys", []corev1.Toleration{equal, long, {Operator: corev1.TolerationOpExists}}, []corev1.Toleration{{Operator: corev1.TolerationOpExists}}},
+	} {
+		if got := merged(test.all); !equality.Semantic.DeepEqual(got, test.want) {
+			t.Errorf("%s: got %v, want %v", test.name, got, test.want)
+		}
+	}
+}
+
 func TestPluginsMindTheirOwnBusiness(t *testing.T) {
 	names := map[string]bool{}
 	for _, a := range All() {

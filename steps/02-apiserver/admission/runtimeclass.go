@@ -70,10 +70,6 @@ func setScheduling(spec *corev1.PodSpec, class *nodev1.RuntimeClass) error {
 		}
 		spec.NodeSelector[key] = value
 	}
-	for _, t := range class.Scheduling.Tolerations {
-		if !slices.ContainsFunc(spec.Tolerations, func(own corev1.Toleration) bool { return equality.Semantic.DeepEqual(own, t) }) {
-			spec.Tolerations = append(spec.Tolerations, t)
-		}
-	}
+	spec.Tolerations = merged(append(slices.Clone(spec.Tolerations), class.Scheduling.Tolerations...))
 	return nil
 }
