@@ -177,6 +177,8 @@ func (w *warnings) volumes(volumes []corev1.Volume, p *field.Path) {
 				w.add(p.Index(i).Child(old.field), "%s", old.why)
 			}
 		}
+		w.claimed(v, p.Index(i))
+		w.made(v)
 	}
 }
 
@@ -204,10 +206,13 @@ func (w *warnings) twice(s *corev1.PodSpec, p *field.Path) {
 }
 
 func (w *warnings) fractions(list corev1.ResourceList, p *field.Path) {
-	for _, name := range []corev1.ResourceName{corev1.ResourceMemory, corev1.ResourceEphemeralStorage} {
-		if q, ok := list[name]; ok && q.MilliValue()%1000 != 0 {
-			w.add(p.Key(string(name)), "fractional byte value %q is invalid, must be an integer", q.String())
-		}
+	w.fraction(list, corev1.ResourceMemory, p)
+	w.fraction(list, corev1.ResourceEphemeralStorage, p)
+}
+
+func (w *warnings) fraction(list corev1.ResourceList, name corev1.ResourceName, p *field.Path) {
+	if q, ok := list[name]; ok && q.MilliValue()%1000 != 0 {
+		w.add(p.Key(string(name)), "fractional byte value %q is invalid, must be an integer", q.String())
 	}
 }
 

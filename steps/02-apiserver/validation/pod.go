@@ -40,6 +40,7 @@ func (f *findings) pod(p *corev1.Pod) {
 	}
 	f.podAnnotations(p.Annotations, &p.Spec, metadata.Child("annotations"))
 	f.podSpec(&p.Spec, spec)
+	f.claimNames(p, spec.Child("volumes"))
 }
 
 // podSpec checks what the kubelet's package leaves to others.

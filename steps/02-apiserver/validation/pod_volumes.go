@@ -1,6 +1,7 @@
 package validation
 
 import (
+	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -91,6 +92,9 @@ func (f *findings) volume(v *corev1.VolumeSource, p *field.Path) {
 	case v.Quobyte != nil && v.Quobyte.Registry == "":
 		f.required(p.Child("quobyte", "registry"), "must be a host:port pair or multiple pairs separated by commas")
 	case v.CSI != nil && v.CSI.Driver != "":
+		if at := p.Child("csi", "driver"); len(v.CSI.Driver) > maxDriverName {
+			f.list = append(f.list, field.TooLong(at, v.CSI.Driver, maxDriverName))
+		}
 		f.invalid(p.Child("csi", "driver"), v.CSI.Driver, validation.IsDNS1123Subdomain(strings.ToLower(v.CSI.Driver))...)
 	case v.Projected != nil:
 		f.trustBundles(v.Projected.Sources, p.Child("projected", "sources"))
@@ -108,10 +112,29 @@ func (f *findings) trustBundles(sources []corev1.VolumeProjection, p *field.Path
 		} else if b != nil && b.Name != nil && b.SignerName != nil {
 			f.invalid(p.Index(i).Child("clusterTrustBundle"), b, "only one of name and signerName may be used")
 		}
+		if b := s.ClusterTrustBundle; b != nil && b.Path == "" {
+			f.required(p.Index(i).Child("clusterTrustBundle", "path"), "")
+		}
 	}
 }
 
-const maxLUN = 255
+const (
+	maxDriverName = 63
+	maxLUN        = 255
+)
+
+// claimNames checks what the claims will be called that are made with the pod.
+func (f *findings) claimNames(pod *corev1.Pod, p *field.Path) {
+	for i, v := range pod.Spec.Volumes {
+		if v.Ephemeral == nil || v.Name == "" || pod.Name == "" {
+			continue
+		}
+		claim := pod.Name + "-" + v.Name
+		for _, why := range validation.IsDNS1123Subdomain(claim) {
+			f.invalid(p.Index(i).Child("name"), v.Name, fmt.Sprintf("PVC name %q: %s", claim, why))
+		}
+	}
+}
 
 func (f *findings) iscsi(v *corev1.ISCSIVolumeSource, p *field.Path) {
 	known := func(prefix string) bool { return strings.HasPrefix(v.IQN, prefix) }

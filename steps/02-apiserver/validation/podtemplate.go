@@ -5,6 +5,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/k8s-groundup/groundup/steps/01-kubelet/manifest"
@@ -33,8 +34,9 @@ func Template(t *corev1.PodTemplateSpec, p *field.Path) field.ErrorList {
 	f.labels(p.Child("labels"), t.Labels)
 	f.add(apivalidation.ValidateAnnotations(t.Annotations, p.Child("annotations")))
 	f.podAnnotations(t.Annotations, &t.Spec, p.Child("annotations"))
-	for _, e := range manifest.Validate(&corev1.Pod{Spec: harmless(t.Spec)}) {
-		if strings.HasPrefix(e.Field, "spec") {
+	spec, filled := harmless(t.Spec)
+	for _, e := range manifest.Validate(&corev1.Pod{Spec: spec}) {
+		if strings.HasPrefix(e.Field, "spec") && !filled.Has(e.Field) {
 			e.Field = p.String() + "." + e.Field
 			f.list = append(f.list, e)
 		}
@@ -46,9 +48,10 @@ func Template(t *corev1.PodTemplateSpec, p *field.Path) field.ErrorList {
 	return f.list
 }
 
-// harmless is the pod without what is only checked when it becomes one.
-func harmless(s corev1.PodSpec) corev1.PodSpec {
-	s = *s.DeepCopy()
+// harmless is the pod without what is only checked when it becomes one, with the host
+// ports that it has then: filled are the paths of these, which are nobody's fault.
+func harmless(s corev1.PodSpec) (harmless corev1.PodSpec, filled sets.Set[string]) {
+	s, filled = *s.DeepCopy(), sets.New[string]()
 	s.EphemeralContainers, s.ImagePullSecrets = nil, nil
 	if s.ServiceAccountName == "" {
 		s.ServiceAccountName = "default"
@@ -56,15 +59,14 @@ func harmless(s corev1.PodSpec) corev1.PodSpec {
 	if g := s.TerminationGracePeriodSeconds; g != nil && *g < 0 {
 		*g = 0
 	}
-	for _, list := range [][]corev1.Container{s.InitContainers, s.Containers} {
-		for i := range list {
-			list[i].Image = strings.TrimSpace(list[i].Image)
-			for j := range list[i].Ports {
-				if port := &list[i].Ports[j]; s.HostNetwork && port.HostPort == 0 {
-					port.HostPort = port.ContainerPort
-				}
+	for _, c := range containersOf(&s, field.NewPath("spec")) {
+		c.container.Image = strings.TrimSpace(c.container.Image)
+		for i := range c.container.Ports {
+			if port := &c.container.Ports[i]; s.HostNetwork && port.HostPort == 0 {
+				port.HostPort = port.ContainerPort
+				filled.Insert(c.path.Child("ports").Index(i).Child("hostPort").String())
 			}
 		}
 	}
-	return s
+	return s, filled
 }

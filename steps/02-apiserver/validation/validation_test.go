@@ -131,6 +131,18 @@ func TestDualStack(t *testing.T) {
 	}
 }
 
+// The claim of a volume is called after the pod and the volume, which may be too much.
+func TestClaimsAreCalledAfterTheirPods(t *testing.T) {
+	pod := &corev1.Pod{Spec: corev1.PodSpec{Volumes: []corev1.Volume{{Name: "data", VolumeSource: corev1.VolumeSource{Ephemeral: &corev1.EphemeralVolumeSource{}}}}}}
+	for name, want := range map[string]int{"": 0, "web": 0, strings.Repeat("a", 248): 0, strings.Repeat("a", 249): 1} {
+		f := &findings{}
+		pod.Name = name
+		if f.claimNames(pod, spec.Child("volumes")); len(f.list) != want {
+			t.Errorf("a pod with a name of %d letters: got %v, want %d errors", len(name), f.list, want)
+		}
+	}
+}
+
 // A template is checked at its own place in an object of another kind.
 func TestTemplateErrorsNameTheirPlace(t *testing.T) {
 	for _, e := range Template(&corev1.PodTemplateSpec{}, field.NewPath("spec", "template")) {
