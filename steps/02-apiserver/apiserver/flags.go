@@ -9,6 +9,7 @@ import (
 	"net/http/pprof"
 	"net/netip"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -21,7 +22,8 @@ import (
 )
 
 // version is that of the API that is served, which clients compare with theirs.
-var version = apiversion.Info{Major: "1", Minor: "37", GitVersion: "v1.37.1+groundup", Platform: "linux/amd64"}
+var version = apiversion.Info{Major: "1", Minor: "37", GitVersion: "v1.37.1+groundup",
+	GoVersion: runtime.Version(), Compiler: runtime.Compiler, Platform: runtime.GOOS + "/" + runtime.GOARCH}
 
 // flags are upstream's where upstream has one for the same thing.
 type flags struct {

@@ -30,3 +30,10 @@ func TestFlags(t *testing.T) {
 		t.Errorf("an unknown command: got %v, want the usage", err)
 	}
 }
+
+// kubectl version -o yaml shows all of it.
+func TestTheVersionSaysByWhatItWasBuilt(t *testing.T) {
+	if version.GoVersion == "" || version.Compiler == "" || version.Platform == "" {
+		t.Errorf("got %+v", version)
+	}
+}

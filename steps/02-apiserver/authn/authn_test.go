@@ -200,4 +200,7 @@ func TestReviews(t *testing.T) {
 	if got := out.(*authenticationv1.SelfSubjectReview).Status.UserInfo; got.Username != "u" || got.UID != "1" || got.Extra["k"][0] != "v" {
 		t.Errorf("whoami: got %+v", got)
 	}
+	if out.(*authenticationv1.SelfSubjectReview).CreationTimestamp.IsZero() {
+		t.Error("whoami: it does not say when")
+	}
 }

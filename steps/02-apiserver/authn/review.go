@@ -5,6 +5,7 @@ import (
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/endpoints/request"
 
@@ -55,6 +56,7 @@ func reviewSelf(ctx context.Context, _ string, r *authenticationv1.SelfSubjectRe
 	if !ok {
 		return nil, apierrors.NewBadRequest("no user present on request")
 	}
+	r.CreationTimestamp = metav1.Now()
 	r.Status.UserInfo = userInfo(who)
 	return r, nil
 }

@@ -131,6 +131,9 @@ type Subresource struct {
 	// see and change a part.
 	Update *Strategy
 
+	// Without are those of get, update and patch that there are not for a view.
+	Without []string
+
 	// Create handles a POST: obj is a new Kind, decoded, defaulted and not yet validated.
 	// It returns what the client is to see. It works on the store through the
 	// server, so that conflicts, history and watchers are as for any write.

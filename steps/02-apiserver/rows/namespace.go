@@ -54,7 +54,7 @@ func Namespaces() resource.Resource {
 			{Name: "finalize", Update: &resource.Strategy{
 				PrepareForUpdate: typed.OnUpdate(func(ns, old *corev1.Namespace) { ns.Status = old.Status }),
 				ValidateUpdate:   typed.Two(validation.NamespaceFinalizeUpdate),
-			}},
+			}, Without: []string{"get", "patch"}},
 		},
 		Without: []string{"deletecollection"},
 	}

@@ -131,7 +131,7 @@ func (v groupVersion) resources() []metav1.APIResource {
 func subVerbs(sub *resource.Subresource) []string {
 	switch {
 	case sub.Update != nil:
-		return []string{"get", "patch", "update"}
+		return slices.DeleteFunc([]string{"get", "patch", "update"}, func(v string) bool { return slices.Contains(sub.Without, v) })
 	case sub.Create != nil:
 		return []string{"create"}
 	}

@@ -203,6 +203,30 @@ func TestDiscovery(t *testing.T) {
 	}
 }
 
+// What upstream's server does not serve, ours does not either, by the same codes.
+func TestMethodsThatThereAreNot(t *testing.T) {
+	_, conf := servertest.Start(t, servertest.Config())
+	for _, c := range []struct {
+		method, path string
+		want         int
+	}{
+		{"DELETE", "/version", http.StatusMethodNotAllowed},
+		{"POST", "/api/v1", http.StatusMethodNotAllowed},
+		{"POST", "/apis", http.StatusMethodNotAllowed},
+		{"HEAD", "/api/v1/namespaces", http.StatusMethodNotAllowed},
+		{"HEAD", "/api/v1/namespaces/default/pods/none", http.StatusMethodNotAllowed},
+		{"GET", "/api/v1/namespaces/default/finalize", http.StatusMethodNotAllowed},
+		{"PATCH", "/api/v1/namespaces/default/finalize", http.StatusMethodNotAllowed},
+		{"POST", "/api/v1/pods", http.StatusMethodNotAllowed},
+		{"GET", "/api/v1/pods/none", http.StatusNotFound},
+		{"GET", "/api/v1/pods?fieldSelector=metadata.name=none", http.StatusOK},
+	} {
+		if resp, data := send(t, conf, c.method, c.path, "", nil); resp.StatusCode != c.want {
+			t.Errorf("%s %s: got %d %.200s, want %d", c.method, c.path, resp.StatusCode, data, c.want)
+		}
+	}
+}
+
 // FuzzRequests sends bodies, patches, selectors and tokens that nobody would: none
 // may be answered with a 5xx, which a panic is.
 func FuzzRequests(f *testing.F) {

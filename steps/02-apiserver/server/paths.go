@@ -17,9 +17,11 @@ func (s *Server) paths() map[string]http.Handler {
 		"/livez/":   health.Handler("livez", health.Alive(checks), s.conf.Log),
 		"/healthz/": health.Handler("healthz", health.Alive(checks), s.conf.Log),
 		"/readyz/":  health.Handler("readyz", checks, s.conf.Log),
-		"/version":  http.HandlerFunc(s.version),
+		"/version":  onlyGet(http.HandlerFunc(s.version)),
 	}
-	maps.Copy(paths, s.discovery())
+	for path, h := range s.discovery() {
+		paths[path] = onlyGet(h)
+	}
 	maps.Copy(paths, s.conf.Handlers)
 	paths["/"] = index(slices.Sorted(maps.Keys(paths)))
 	return paths
@@ -54,6 +56,17 @@ func (s *Server) handler(path string) http.Handler {
 		}
 	}
 	return nil
+}
+
+// onlyGet refuses all other methods. Upstream's does so even with HEAD.
+func onlyGet(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet {
+			WriteError(w, r, refused(http.StatusMethodNotAllowed))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 func (s *Server) version(w http.ResponseWriter, r *http.Request) {

@@ -57,6 +57,9 @@ func (s *Server) answer(w http.ResponseWriter, q *request) (err error) {
 			return refused(http.StatusNotFound)
 		}
 	}
+	if q.sub == nil && e.Namespaced && q.namespace == "" && info.Name != "" && !slices.Contains(ofMany, info.Verb) {
+		return refused(http.StatusNotFound) // no path of an object
+	}
 	handle := s.verb(q)
 	if handle == nil {
 		return refused(http.StatusMethodNotAllowed)
@@ -76,6 +79,8 @@ func refused(code int) error {
 func (s *Server) verb(q *request) verb {
 	e, sub, v := q.endpoint, q.sub, q.info.Verb
 	switch {
+	case q.Method == http.MethodHead && (sub == nil || sub.Connect == nil):
+		return nil
 	case sub == nil && e.Namespaced && q.namespace == "" && !slices.Contains([]string{"list", "watch"}, v):
 		return nil // an object of a namespace, and no namespace
 	case sub == nil && (slices.Contains(e.Without, v) || slices.Contains(ofObject, v) != (q.info.Name != "") && !slices.Contains(ofMany, v)):
@@ -86,7 +91,7 @@ func (s *Server) verb(q *request) verb {
 		return (*Server).connect
 	case sub.Create != nil && v == "create":
 		return (*Server).createSub
-	case sub.Update != nil && slices.Contains(viewVerbs, v):
+	case sub.Update != nil && slices.Contains(viewVerbs, v) && !slices.Contains(sub.Without, v):
 		return verbs[v]
 	}
 	return nil
