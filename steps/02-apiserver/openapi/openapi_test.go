@@ -61,6 +61,8 @@ func TestExplainKnowsTypesAndWords(t *testing.T) {
 		"spec.containers.ports":                      {"containerPort\t<integer> -required-"},
 		"spec.containers.resources.limits":           {"FIELD: limits <map[string]Quantity>", "Quantity is an amount"},
 		"spec.containers.livenessProbe.httpGet.port": {"IntOrString is a number or a name"},
+		"spec.restartPolicy":                         {"ENUM:\n    Always\n    Never\n    OnFailure\n"},
+		"spec.tolerations":                           {"enum: NoExecute, NoSchedule, PreferNoSchedule"},
 		"metadata.creationTimestamp":                 {"FIELD: creationTimestamp <string>"},
 		"metadata.managedFields.fieldsV1":            {"FIELD: fieldsV1 <FieldsV1>"},
 	} {

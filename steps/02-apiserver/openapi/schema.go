@@ -98,7 +98,9 @@ func (s *schemas) of(t reflect.Type) spec.Schema {
 	case reflect.Interface:
 		return plain("object", "")
 	}
-	return scalar(t.Kind())
+	out := scalar(t.Kind())
+	out.Enum = enums[t]
+	return out
 }
 
 func scalar(kind reflect.Kind) spec.Schema {
