@@ -216,6 +216,8 @@ func (g *giving) address(s, old *corev1.Service) field.ErrorList {
 	switch asked := s.Spec.ClusterIP; {
 	case asked == corev1.ClusterIPNone || old != nil && asked != "" && asked == old.Spec.ClusterIP:
 		return nil
+	case old != nil && asked != "" && needsAddress(old) && old.Spec.ClusterIP != "":
+		return nil // it may not change: validation tells
 	case asked == "":
 		address, err := g.free()
 		if err != nil {

@@ -19,6 +19,10 @@ var explained = []struct {
 	{"services", regexp.MustCompile(`duplicate nodePort`), "the same node port twice in one object is a mistake of the client's"},
 	{"services", regexp.MustCompile(`is not in the valid range\. The range of valid IPs is`), "so says upstream in a dry run alone; else it says what is said here"},
 	{"", regexp.MustCompile(`alone: (template\.)?spec\.volumes\[\]\.`), "of a volume of two kinds, both are checked here, and the first by upstream"},
+	{"services", regexp.MustCompile(`internalTrafficPolicy|release the secondary IP family|valid ports is 0-0`), "left out: what an ExternalName says of traffic, two families that become one, and node ports that an update brings"},
+	{"nodes", regexp.MustCompile(`failed to check with dual stack|declaredFeatures\[\]: .*must be no more`), "upstream tells two or three things of one bad value"},
+	{"", regexp.MustCompile(`spec\.resources\.claims\[\]`), "claims of a whole pod are refused, and their names not looked at"},
+	{"pods", regexp.MustCompile(`only deletion is allowed, but found new scheduling gate|for non-sidecar initContainers`), "an update that is refused is told one thing more, or less"},
 	{"pods", regexp.MustCompile(`^ours alone: .*Pod Overhead set without`), "who is refused by two is told of one: here of admission, upstream of validation"},
 }
 
