@@ -154,7 +154,9 @@ func (f *findings) overhead(list corev1.ResourceList, p *field.Path) {
 		f.quantity(name, list[name], at)
 		f.pages(name, list[name], at)
 	}
-	huge := func(name corev1.ResourceName) bool { return strings.HasPrefix(string(name), corev1.ResourceHugePagesPrefix) }
+	huge := func(name corev1.ResourceName) bool {
+		return strings.HasPrefix(string(name), corev1.ResourceHugePagesPrefix)
+	}
 	_, cpu := list[corev1.ResourceCPU]
 	_, memory := list[corev1.ResourceMemory]
 	if !cpu && !memory && slices.ContainsFunc(slices.Collect(maps.Keys(list)), huge) {
