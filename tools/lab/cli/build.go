@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -18,9 +19,10 @@ import (
 
 func buildCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "build [STEP]",
-		Short: "Build a step's programs into bin/step-NN and its images into bin/archives",
-		Args:  cobra.MaximumNArgs(1),
+		Use:               "build [STEP]",
+		ValidArgsFunction: completeSteps,
+		Short:             "Build a step's programs into bin/step-NN and its images into bin/archives",
+		Args:              cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s, dir, err := chooseStep(args)
 			if err != nil {
@@ -158,6 +160,8 @@ func goBuildStatic(ctx context.Context, repo, out, main string) error {
 	return run(ctx, repo, []string{"CGO_ENABLED=1"}, argv...)
 }
 
+var errInterrupted = errors.New("interrupted: the same command goes on where this one was")
+
 // run runs a program of the build and shows what it said only when it failed.
 func run(ctx context.Context, dir string, env []string, argv ...string) error {
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
@@ -167,6 +171,9 @@ func run(ctx context.Context, dir string, env []string, argv ...string) error {
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), env...)
 	if out, err := cmd.CombinedOutput(); err != nil {
+		if ctx.Err() != nil {
+			return errInterrupted
+		}
 		return fmt.Errorf("%s: %w\n%s", strings.Join(append(env, argv...), " "), err, out)
 	}
 	return nil

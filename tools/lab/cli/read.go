@@ -20,8 +20,9 @@ func readCommand() *cobra.Command {
 	var quote, record, check bool
 	var file string
 	cmd := &cobra.Command{
-		Use:   "read [STEP|LAB]",
-		Short: "The guide of a step, rendered in the terminal",
+		Use:               "read [STEP|LAB]",
+		ValidArgsFunction: completeSteps,
+		Short:             "The guide of a step, rendered in the terminal",
 		Long: `read renders labs/NN-name/guide.md. The code it quotes is copied from the compiled
 source, and the output it shows was printed by a real run: --quote and --record
 copy and run again, and --check says whether either has changed.`,

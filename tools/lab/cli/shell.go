@@ -10,8 +10,9 @@ import (
 
 func shellCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "shell [NODE] [-- COMMAND…]",
-		Short: "A root shell in a node, or one command there",
+		Use:               "shell [NODE] [-- COMMAND…]",
+		ValidArgsFunction: completeNodes,
+		Short:             "A root shell in a node, or one command there",
 		Example: `  lab shell
   lab shell node-2 -- crictl ps`,
 		RunE: func(cmd *cobra.Command, args []string) error {

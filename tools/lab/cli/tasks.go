@@ -39,9 +39,10 @@ func loadTasks(args []string) ([]check.Check, check.Runner, error) {
 func tasksCommand() *cobra.Command {
 	var once bool
 	cmd := &cobra.Command{
-		Use:   "tasks [STEP|LAB]",
-		Short: "The tasks of a step, live: they tick themselves off as the cluster gets there",
-		Args:  cobra.MaximumNArgs(1),
+		Use:               "tasks [STEP|LAB]",
+		ValidArgsFunction: completeSteps,
+		Short:             "The tasks of a step, live: they tick themselves off as the cluster gets there",
+		Args:              cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			tasks, runner, err := loadTasks(args)
 			if err != nil {

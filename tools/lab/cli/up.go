@@ -23,8 +23,14 @@ func upCommand() *cobra.Command {
 		Long: `up builds what is not built, starts as many nodes as asked for, and returns when
 they are ready. It may be called at any time: on a running cluster it changes
 what is different, and after an interrupted up it finishes the work.`,
-		Args: cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd, args) },
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: completeSteps,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("nodes") && o.nodes < 1 {
+				return fmt.Errorf("--nodes %d: a cluster has at least one", o.nodes)
+			}
+			return o.run(cmd, args)
+		},
 	}
 	cmd.Flags().StringVar(&o.on, "on", "", "`where`: local (boxes on this machine), host (this machine is the node), qemu, lima or vagrant (default: where it runs, or local)")
 	cmd.Flags().IntVar(&o.here.Number, "as", 1, "with --on host: which `node` of the cluster this machine is")

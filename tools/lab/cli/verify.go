@@ -21,8 +21,9 @@ func verifyCommand() *cobra.Command {
 	var asJSON, keepGoing bool
 	var only string
 	cmd := &cobra.Command{
-		Use:   "verify [STEP|LAB]",
-		Short: "Prove, line by line, that the cluster does what the step says",
+		Use:               "verify [STEP|LAB]",
+		ValidArgsFunction: completeSteps,
+		Short:             "Prove, line by line, that the cluster does what the step says",
 		Long: `verify runs the checks of the step's lab against the running cluster. Each line is
 one property and what it proves. It stops at the first broken link, says what it
 saw and what to try, and ends with a non-zero code.`,
