@@ -181,7 +181,7 @@ func TestExplain(t *testing.T) {
 		frameworktest.Node(t, "good", ""),
 	), `spec: {containers: [{name: c, resources: {requests: {cpu: 1, memory: 2Gi}}}]}`)
 	want := decide.Explanation{
-		Pod: "default/new", Node: "good", Total: 3, Looked: 3,
+		Pod: "default/new", UID: "new", Node: "good", Total: 3, Looked: 3,
 		Filters: []string{"NodeUnschedulable", "TaintToleration", "NodeResourcesFit"},
 		Scores:  []decide.Heading{{Plugin: "TaintToleration", Weight: 3}, {Plugin: "NodeResourcesFit", Weight: 1}, {Plugin: "NodeResourcesBalancedAllocation", Weight: 1}},
 		Nodes: []decide.Row{

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"os"
 	"sync"
@@ -9,6 +10,7 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 )
 
@@ -50,7 +52,13 @@ func (c *cluster) lease(holder string) {
 	leases, now := c.client.CoordinationV1().Leases("kube-system"), metav1.NowMicro()
 	l := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: "kube-scheduler"}}
 	l.Spec = coordinationv1.LeaseSpec{HolderIdentity: &holder, LeaseDurationSeconds: ptr.To[int32](60), AcquireTime: &now, RenewTime: &now}
-	if _, err := leases.Update(c.t.Context(), l, metav1.UpdateOptions{}); err != nil { // whatever it was, or was not
+	l.TypeMeta = metav1.TypeMeta{APIVersion: "coordination.k8s.io/v1", Kind: "Lease"}
+	data, err := json.Marshal(l)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	whatever := metav1.PatchOptions{FieldManager: "test", Force: ptr.To(true)} // it was, or was not
+	if _, err := leases.Patch(c.t.Context(), l.Name, types.ApplyPatchType, data, whatever); err != nil {
 		c.t.Fatal(err)
 	}
 }
