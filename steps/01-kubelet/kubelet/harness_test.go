@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -115,20 +116,37 @@ func play(t *testing.T, a *txtar.Archive) (transcript string) {
 
 // settle puts the removal of sandboxes last among what happened at the same
 // instant: a pod that has gone is removed beside all that its name's next owner
-// does, in no order.
+// does, in no order. And beside what others do who get its room it is released: that line
+// goes to the end, too, or to where something is told of its name again.
 func settle(transcript string) string {
 	var out, removals []string
-	instant := ""
-	for line := range strings.Lines(transcript) {
-		if at := strings.Fields(line)[0]; at != instant {
-			out, removals, instant = append(out, removals...), nil, at
-		}
-		if strings.Contains(line, " RemovePodSandbox ") {
-			removals = append(removals, line)
-		} else {
-			out = append(out, line)
+	instant, released, name := "", "", ""
+	release := func() {
+		if released != "" {
+			out, released = append(out, released), ""
 		}
 	}
+	for line := range strings.Lines(transcript) {
+		words := strings.Fields(line)
+		if words[0] != instant {
+			release()
+			out, removals, instant = append(out, removals...), nil, words[0]
+		}
+		switch {
+		case strings.Contains(line, " RemovePodSandbox "):
+			removals = append(removals, line)
+			continue
+		case slices.ContainsFunc(words, func(w string) bool { return w == name || strings.HasPrefix(w, name+"/") || w == name+":" }):
+			release()
+		}
+		if strings.HasSuffix(line, " is released\n") {
+			release()
+			released, name = line, words[1]
+			continue
+		}
+		out = append(out, line)
+	}
+	release()
 	return strings.Join(append(out, removals...), "")
 }
 
