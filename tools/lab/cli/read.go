@@ -88,9 +88,10 @@ func refresh(ctx context.Context, w io.Writer, dir, file string, quote, record, 
 		n, err := g.Record(func(command string) (string, error) {
 			sh := exec.CommandContext(ctx, "sh", "-c", command)
 			sh.Dir = dir
-			// A guide's make is the learner's own, not a part of the one we may run in.
+			// A guide's make is the learner's own, not a part of the one we may run in; and it
+			// takes NODES, by which checks know how many there are, for how many there shall be.
 			sh.Env = slices.DeleteFunc(append(os.Environ(), runner.Env...), func(v string) bool {
-				return strings.HasPrefix(v, "MAKE") || strings.HasPrefix(v, "MFLAGS=")
+				return strings.HasPrefix(v, "MAKE") || strings.HasPrefix(v, "MFLAGS=") || strings.HasPrefix(v, "NODES=")
 			})
 			out, err := sh.CombinedOutput()
 			return string(out), err
