@@ -62,7 +62,7 @@ var workloads = []workload{
 
 func pod(i int, cpu string) *corev1.Pod {
 	return &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("pod-%d", i), Namespace: namespace, Labels: map[string]string{}},
+		ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("pod-%d", i), Namespace: namespace, Labels: map[string]string{"load": "backlog"}},
 		Spec: corev1.PodSpec{
 			TerminationGracePeriodSeconds: ptr.To(int64(0)), // there is no kubelet to wait for
 			Containers: []corev1.Container{{
@@ -104,7 +104,7 @@ func apart(i int) *corev1.Pod {
 func lowly(node string) (pods []*corev1.Pod) {
 	for i := range 4 {
 		p := pod(i, "3900m")
-		p.Name, p.Spec.NodeName = fmt.Sprintf("low-%s-%d", node, i), node
+		p.Name, p.Labels, p.Spec.NodeName = fmt.Sprintf("low-%s-%d", node, i), nil, node
 		pods = append(pods, p)
 	}
 	return pods
@@ -126,8 +126,8 @@ func node(i int) *corev1.Node {
 	}
 }
 
-// A load is the client that makes what is to be scheduled, and looks on: rarely, and at
-// the metadata of few pods, since what it costs to look is in both figures.
+// A load is the client that makes what is to be scheduled, and looks on: at the
+// metadata of bound pods alone, since what it costs to look is in both figures.
 type load struct {
 	api     kubernetes.Interface
 	looking metadata.Interface
@@ -204,38 +204,22 @@ func each(ctx context.Context, n int, f func(ctx context.Context, i int) error) 
 	return group.Wait()
 }
 
-// awaitBound returns the time from the first thing that the scheduler did to any pod
-// (bind it, say why not, or take it away for another) until every pod has a node. To
-// watch all of them get theirs would cost as much as a tenth of the binds.
-func (l *load) awaitBound(ctx context.Context, touched <-chan time.Time) (time.Duration, error) {
-	ctx, cancel := context.WithTimeout(ctx, stuck)
-	defer cancel()
-	var first time.Time
-	select {
-	case first = <-touched:
-	case <-ctx.Done():
-		return 0, errors.New("the scheduler has touched no pod")
+// awaitBound watches until n pods of a load have a node, and returns the time
+// since the first thing that the scheduler did to any pod: bind it, say why not, or
+// take it away for another.
+func (l *load) awaitBound(ctx context.Context, load string, n int, touched <-chan time.Time) (time.Duration, error) {
+	bound := 0
+	if err := l.watch(ctx, load, func(string) (done bool) { bound++; return bound == n }); err != nil {
+		return 0, fmt.Errorf("%d of %d pods were bound: %w", bound, n, err)
 	}
-	for tick := time.Tick(lookEvery); ; {
-		waiting, err := l.pods().List(ctx, metav1.ListOptions{
-			FieldSelector: fields.OneTermEqualSelector("spec.nodeName", "").String(), Limit: 1, ResourceVersion: "0",
-		})
-		switch {
-		case err != nil:
-			return 0, fmt.Errorf("look which pods have no node: %w", err)
-		case len(waiting.Items) == 0:
-			return time.Since(first), nil
-		}
-		select {
-		case <-tick:
-		case <-ctx.Done():
-			return 0, fmt.Errorf("%s and others have no node after %s", waiting.Items[0].Name, stuck)
-		}
+	last := time.Now()
+	select {
+	case first := <-touched:
+		return last.Sub(first), nil
+	case <-ctx.Done():
+		return 0, ctx.Err()
 	}
 }
-
-// lookEvery is how exact a time is.
-const lookEvery = 20 * time.Millisecond
 
 // lost is how long no event has come when none is still to come.
 const lost = 15 * time.Second
@@ -290,12 +274,12 @@ func (l *load) pods() metadata.ResourceInterface {
 	return l.looking.Resource(corev1.SchemeGroupVersion.WithResource("pods")).Namespace(namespace)
 }
 
-// watch shows every pod that comes steadily to see when it is bound, until that is done.
-func (l *load) watch(ctx context.Context, see func(name string) (done bool)) error {
+// watch shows every pod of a load to see when it is bound, until that is done.
+func (l *load) watch(ctx context.Context, load string, see func(name string) (done bool)) error {
 	ctx, cancel := context.WithTimeout(ctx, stuck)
 	defer cancel()
 	events, err := l.pods().Watch(ctx, metav1.ListOptions{
-		LabelSelector: labels.Set{"load": "steady"}.String(), FieldSelector: fields.OneTermNotEqualSelector("spec.nodeName", "").String(),
+		LabelSelector: labels.Set{"load": load}.String(), FieldSelector: fields.OneTermNotEqualSelector("spec.nodeName", "").String(),
 	})
 	if err != nil {
 		return err
@@ -328,7 +312,7 @@ func (l *load) steady(ctx context.Context) (float64, error) {
 	var waited []float64
 	group.Go(func() error {
 		seen := map[string]bool{}
-		return l.watch(ctx, func(name string) bool {
+		return l.watch(ctx, "steady", func(name string) bool {
 			if !seen[name] {
 				seen[name] = true
 				var i int

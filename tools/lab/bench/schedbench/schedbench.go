@@ -138,7 +138,7 @@ func (c Config) measure(ctx context.Context, dir, program string, w workload, no
 		return s, err
 	}
 	defer func() { err = errors.Join(err, scheduler.Stop()) }()
-	took, err := l.awaitBound(ctx, touched)
+	took, err := l.awaitBound(ctx, "backlog", pods, touched)
 	if err != nil {
 		return s, errors.Join(err, said(dir, program))
 	}
