@@ -430,6 +430,8 @@ func (p *fakeProbes) Result(kind probe.Kind, id string) (probe.Result, bool) {
 	return r, ok
 }
 
+func (p *fakeProbes) Hurry(types.UID, *corev1.PodStatus) {}
+
 func (p *fakeProbes) SetStarted(pod *corev1.Pod, status *corev1.PodStatus) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

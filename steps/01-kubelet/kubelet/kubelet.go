@@ -63,6 +63,7 @@ type Probes interface {
 	Updates() <-chan probe.Update
 	Result(kind probe.Kind, containerID string) (probe.Result, bool)
 	SetStarted(pod *corev1.Pod, status *corev1.PodStatus)
+	Hurry(uid types.UID, status *corev1.PodStatus)
 }
 
 // Cgroups makes the cgroup that holds a pod's sandbox and containers.

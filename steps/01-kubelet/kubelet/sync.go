@@ -143,6 +143,7 @@ func (k *Kubelet) report(w *worker, pod *corev1.Pod, o *observed.Pod, e ending, 
 	k.mu.Lock()
 	w.status = status
 	k.mu.Unlock()
+	k.Probes.Hurry(pod.UID, &status)
 	if !known || !podstatus.Equal(previous, status) {
 		k.Status.Set(pod, status)
 	}

@@ -29,6 +29,7 @@ const (
 type answer struct {
 	result  Result
 	warning bool // a success with a remark
+	refused bool // a failure: nobody listens at that port
 	output  string
 }
 
@@ -36,13 +37,22 @@ func failed(format string, args ...any) answer {
 	return answer{result: Failure, output: fmt.Sprintf(format, args...)}
 }
 
+// unreached is the failure of a connection that was not made.
+func unreached(err error, format string, args ...any) answer {
+	a := failed(format, args...)
+	a.refused = errors.Is(err, syscall.ECONNREFUSED)
+	return a
+}
+
 func unknown(err error) answer { return answer{result: Unknown, output: err.Error()} }
+
+type askFunc = func(ctx context.Context, containerID, podIP string) answer
 
 type execFunc = func(ctx context.Context, containerID string, command []string, timeout time.Duration) ([]byte, int, error)
 
 // asker returns the function that asks a container's probe once, or a few
 // times when it can't be asked.
-func asker(exec execFunc, c *corev1.Container, p *corev1.Probe) func(ctx context.Context, containerID, podIP string) answer {
+func asker(exec execFunc, c *corev1.Container, p *corev1.Probe) askFunc {
 	timeout := time.Duration(p.TimeoutSeconds) * time.Second
 	once := func(ctx context.Context, containerID, podIP string) answer {
 		switch {
@@ -112,7 +122,7 @@ func askTCP(ctx context.Context, c *corev1.Container, t *corev1.TCPSocketAction,
 	d.Timeout = timeout
 	conn, err := d.DialContext(ctx, "tcp", addr)
 	if err != nil {
-		return failed("%v", err)
+		return unreached(err, "%v", err)
 	}
 	conn.Close() // the connection was the question
 	return answer{result: Success}

@@ -53,6 +53,22 @@ func mayRestart(pod *corev1.Pod, name string) bool {
 	return pod.Spec.RestartPolicy != corev1.RestartPolicyNever
 }
 
+// soonest is the first of the pauses after which a container that does not listen
+// yet is asked again; each is twice as long as the one before.
+const soonest = 5 * time.Millisecond
+
+// pause is how long to wait before asking out of turn, or 0 for not at all. A server
+// needs some milliseconds from its start until it listens, and the first probe is
+// often earlier. A container can't see that a connection to it was refused, so it is
+// asked again soon: it need not wait for a whole period to be ready. Upstream lets
+// it wait. (docs/decisions/0008)
+func (c counter) pause(kind Kind) time.Duration {
+	if kind == Liveness || c.listens || c.refusals == 0 {
+		return 0
+	}
+	return soonest << min(c.refusals-1, 30)
+}
+
 // count adds an answer to the row, and says whether the row is long enough for
 // the result to hold. After a result that ends the container or the need for
 // the probe, the worker rests: to exec in a container that is being stopped

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -26,11 +27,16 @@ func askGRPC(ctx context.Context, g *corev1.GRPCAction, podIP string, timeout ti
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	addr := net.JoinHostPort(podIP, strconv.Itoa(int(g.Port)))
+	var dialed atomic.Value // the error of the last dial, which the status does not wrap
 	conn, err := grpc.NewClient("passthrough:///"+addr,
 		grpc.WithUserAgent(userAgent),
 		grpc.WithTransportCredentials(grpcCredentials(g)),
 		grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
-			return dialer().DialContext(ctx, "tcp", addr)
+			conn, err := dialer().DialContext(ctx, "tcp", addr)
+			if err != nil {
+				dialed.Store(err)
+			}
+			return conn, err
 		}))
 	if err != nil {
 		return unknown(err)
@@ -48,7 +54,8 @@ func askGRPC(ctx context.Context, g *corev1.GRPCAction, podIP string, timeout ti
 	case codes.DeadlineExceeded:
 		return failed("timeout: health rpc did not complete within %v", timeout)
 	case codes.Unavailable:
-		return failed("error: failed to connect service at %q: %v", addr, err)
+		reason, _ := dialed.Load().(error)
+		return unreached(reason, "error: failed to connect service at %q: %v", addr, err)
 	default:
 		return failed("error: health rpc probe failed: %v", err)
 	}

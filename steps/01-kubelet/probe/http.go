@@ -47,7 +47,7 @@ func askHTTP(ctx context.Context, c *corev1.Container, g *corev1.HTTPGetAction, 
 	}
 	res, err := client.Do(req)
 	if err != nil {
-		return failed("%v", err)
+		return unreached(err, "%v", err)
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxOutput))

@@ -71,9 +71,9 @@ type Config struct {
 	// success: reason "Unhealthy", message "Liveness probe failed: …".
 	Event func(pod *corev1.Pod, container, reason, message string)
 
-	// Started is when the kubelet started. Workers that begin within a period
-	// of it spread their first probe over one period, so that a node full of
-	// pods does not probe all of them at once.
+	// Started is when the kubelet started. Within a period of it, the first
+	// probes of containers that ran before are spread over one period, so that
+	// a node full of pods does not probe all of them at once.
 	Started time.Time
 
 	Metrics prometheus.Registerer // of /metrics/probes; may be nil
@@ -85,6 +85,7 @@ type Manager struct {
 	conf    Config
 	metrics metrics
 	results *results
+	asker   func(execFunc, *corev1.Container, *corev1.Probe) askFunc // asker but in tests
 
 	ctx  context.Context // of all workers
 	stop context.CancelFunc
@@ -110,7 +111,7 @@ func NewManager(conf Config) *Manager {
 	if conf.Event == nil {
 		conf.Event = func(*corev1.Pod, string, string, string) {}
 	}
-	m := &Manager{conf: conf, metrics: newMetrics(conf.Metrics), results: newResults(), workers: map[key]*worker{}}
+	m := &Manager{conf: conf, metrics: newMetrics(conf.Metrics), results: newResults(), asker: asker, workers: map[key]*worker{}}
 	m.ctx, m.stop = context.WithCancel(context.Background())
 	return m
 }

@@ -118,6 +118,7 @@ func (s *scene) sync() (started, ready bool) {
 	s.mu.Unlock()
 	s.SetStarted(s.pod, status)
 	s.set(func() { s.status = *status })
+	s.Hurry(s.pod.UID, status)
 	c := status.ContainerStatuses[0]
 	return *c.Started, c.Ready
 }
@@ -286,7 +287,7 @@ func TestAWorkerEndsWithItsPod(t *testing.T) {
 
 func TestWorkersSpreadAfterTheKubeletStarted(t *testing.T) {
 	play(t, corev1.Container{LivenessProbe: command(corev1.Probe{PeriodSeconds: 100})}, func(s *scene) {
-		s.conf.Started = time.Now()
+		s.conf.Started = time.Now().Add(time.Millisecond) // a container that outlived another kubelet
 		s.start("1")
 		s.sleep(0)
 		s.expect(t, "asked at once", &s.asked)
@@ -295,6 +296,63 @@ func TestWorkersSpreadAfterTheKubeletStarted(t *testing.T) {
 			t.Errorf("asked within a period: got %q, want once", s.asked)
 		}
 	})
+	play(t, corev1.Container{LivenessProbe: command(corev1.Probe{PeriodSeconds: 100})}, func(s *scene) {
+		s.conf.Started = time.Now()
+		s.start("1") // by this kubelet
+		s.sleep(0)
+		s.expect(t, "asked", &s.asked, "0s")
+	})
+}
+
+func TestWhoDoesNotListenYetIsAskedAgainSoon(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		kind    Kind
+		answers string // r is refused, f fails, s succeeds; the last holds on
+		want    []string
+		updates []string
+		told    int
+	}{
+		{"ready as soon as it listens", Readiness, "rrrs", []string{"0s", "5ms", "15ms", "35ms", "1s"}, []string{"35ms Readiness Success"}, 1},
+		{"for a whole period", Readiness, "r", []string{"0s", "5ms", "15ms", "35ms", "75ms", "155ms", "315ms", "635ms", "1s"}, nil, 2},
+		{"who has answered is asked in turn", Readiness, "rfr", []string{"0s", "5ms", "1s"}, nil, 2},
+		{"started as soon as it listens", Startup, "rrs", []string{"0s", "5ms", "15ms"}, []string{"15ms Startup Success"}, 1},
+		{"liveness is asked in turn", Liveness, "r", []string{"0s", "1s"}, nil, 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := command(corev1.Probe{PeriodSeconds: 1, FailureThreshold: 3})
+			c := corev1.Container{}
+			switch tt.kind {
+			case Liveness:
+				c.LivenessProbe = p
+			case Readiness:
+				c.ReadinessProbe = p
+			case Startup:
+				c.StartupProbe = p
+			}
+			play(t, c, func(s *scene) {
+				answers := map[byte]answer{'r': {result: Failure, refused: true}, 'f': {result: Failure}, 's': {result: Success}}
+				s.asker = func(execFunc, *corev1.Container, *corev1.Probe) askFunc {
+					return func(context.Context, string, string) answer {
+						a := answers[tt.answers[min(len(s.asked), len(tt.answers)-1)]]
+						s.note(&s.asked, s.age().String())
+						return a
+					}
+				}
+				// Not by start, whose sync asks once more than the worker does by itself.
+				started := tt.kind != Startup
+				s.status.ContainerStatuses = []corev1.ContainerStatus{{Name: "main", ContainerID: "groundup://1", Started: &started,
+					State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.Now()}}}}
+				s.Add(s.pod)
+				s.sleep(1100 * time.Millisecond)
+				s.expect(t, "asked", &s.asked, tt.want...)
+				s.expect(t, "updates", &s.updates, tt.updates...)
+				if len(s.events) != tt.told {
+					t.Errorf("events: got %q, want %d", s.events, tt.told)
+				}
+			})
+		})
+	}
 }
 
 func TestUpdatesWaitAndTheNewestOfEachWins(t *testing.T) {

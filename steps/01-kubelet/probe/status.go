@@ -1,7 +1,10 @@
 package probe
 
 import (
+	"slices"
+
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // SetStarted sets Started and Ready of every container status, as the probes
@@ -45,15 +48,23 @@ func (m *Manager) isReady(pod *corev1.Pod, c *corev1.ContainerStatus) bool {
 	if r, ok := m.results.get(Readiness, c.ContainerID); ok && r == Success {
 		return true
 	}
-	w := m.worker(key{pod.UID, c.Name, Readiness})
-	if w == nil {
-		return true
+	return m.worker(key{pod.UID, c.Name, Readiness}) == nil
+}
+
+// Hurry asks those containers at once that have started and are not ready, so that
+// one which has just started need not wait for a whole period. Call it when
+// [Config].Status returns that status already, which the workers go by.
+func (m *Manager) Hurry(uid types.UID, status *corev1.PodStatus) {
+	for _, c := range slices.Concat(status.InitContainerStatuses, status.ContainerStatuses) {
+		w := m.worker(key{uid, c.Name, Readiness})
+		if w == nil || c.Ready || !started(&c) {
+			continue
+		}
+		select {
+		case w.hurry <- struct{}{}:
+		default:
+		}
 	}
-	select { // the container has just started: do not let it wait for a whole period
-	case w.hurry <- struct{}{}:
-	default:
-	}
-	return false
 }
 
 func isSidecar(pod *corev1.Pod, name string) bool {

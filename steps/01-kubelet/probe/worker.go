@@ -15,7 +15,7 @@ type worker struct {
 	pod       *corev1.Pod
 	container *corev1.Container
 	spec      *corev1.Probe // with defaults
-	ask       func(ctx context.Context, containerID, podIP string) answer
+	ask       askFunc
 
 	ctx     context.Context
 	stop    context.CancelFunc
@@ -27,13 +27,15 @@ type worker struct {
 type counter struct {
 	containerID string
 	onHold      bool // no more probes until there is a new container
+	listens     bool // it has answered, were it with a failure
+	refusals    int  // how often nobody listened, before that
 	last        Result
 	row         int32 // how many answers were the same as last
 }
 
 func newWorker(m *Manager, k key, pod *corev1.Pod, c *corev1.Container, spec *corev1.Probe) *worker {
 	w := &worker{key: k, m: m, pod: pod, container: c, spec: withDefaults(spec), hurry: make(chan struct{}, 1)}
-	w.ask = asker(m.conf.Exec, w.container, w.spec)
+	w.ask = m.asker(m.conf.Exec, w.container, w.spec)
 	w.ctx, w.stop = context.WithCancel(m.ctx)
 	return w
 }
@@ -53,19 +55,39 @@ func (w *worker) run() {
 	defer w.stop()
 	defer w.clean()
 	period := time.Duration(w.spec.PeriodSeconds) * time.Second
-	if time.Since(w.m.conf.Started) < period && !w.sleep(time.Duration(rand.Float64()*float64(period))) {
+	if w.outlivedKubelet(period) && !w.sleep(time.Duration(rand.Float64()*float64(period))) {
 		return
 	}
 	tick := time.NewTicker(period)
 	defer tick.Stop()
-	for w.step() {
+	for early := false; w.step(early); {
+		var soon <-chan time.Time
+		pause := w.counter.pause(w.kind)
+		if 0 < pause && pause < period {
+			soon = time.After(pause)
+		}
 		select {
 		case <-w.ctx.Done():
 			return
 		case <-tick.C:
+			early = false
 		case <-w.hurry:
+			early = pause > 0 // it has been asked in time, and did not listen
+		case <-soon:
+			early = true
 		}
 	}
+}
+
+// outlivedKubelet says whether the container ran before this kubelet did, and the
+// kubelet has come back just now.
+func (w *worker) outlivedKubelet(period time.Duration) bool {
+	status, ok := w.m.conf.Status(w.pod.UID)
+	if !ok || time.Since(w.m.conf.Started) >= period {
+		return false
+	}
+	c := containerStatus(&status, w.container.Name)
+	return c != nil && c.State.Running != nil && c.State.Running.StartedAt.Time.Before(w.m.conf.Started)
 }
 
 func (w *worker) sleep(d time.Duration) bool {
@@ -85,8 +107,8 @@ func (w *worker) clean() {
 }
 
 // step looks at the container and probes it if it is time. It returns false
-// when there will be nothing to probe any more.
-func (w *worker) step() bool {
+// when there will be nothing to probe any more. Early is before the probe's time.
+func (w *worker) step(early bool) bool {
 	status, ok := w.m.conf.Status(w.pod.UID)
 	if !ok || w.ctx.Err() != nil {
 		return w.ctx.Err() == nil
@@ -103,16 +125,26 @@ func (w *worker) step() bool {
 	case fail:
 		w.set(Failure, "container is not running")
 	case probe:
-		w.probe(&status)
+		w.probe(&status, early)
 	}
 	return true
 }
 
-func (w *worker) probe(status *corev1.PodStatus) {
+// probe asks, and counts the answer. Of an early question only success counts: what
+// the container is allowed to fail, it is allowed at the times that its spec names.
+func (w *worker) probe(status *corev1.PodStatus, early bool) {
 	began := time.Now()
 	a := w.ask(w.ctx, w.counter.containerID, status.PodIP)
 	if w.ctx.Err() != nil {
 		return // the answer of a probe that was cut short says nothing
+	}
+	if a.refused {
+		w.counter.refusals++
+	} else {
+		w.counter.listens = true
+	}
+	if early && a.result != Success {
+		return
 	}
 	w.tell(a, time.Since(began))
 	if a.result == Unknown {
