@@ -1,6 +1,7 @@
 # title: Init containers run first, and leave files in a volume
 # proves: an emptyDir is a directory that lives as long as its pod
 # time: 30s
+# parallel: yes
 # hint: see the init container's state
 # see: lab pods volume -o '{.status}'
 

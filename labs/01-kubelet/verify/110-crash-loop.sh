@@ -1,6 +1,7 @@
 # title: A container that keeps failing is started less and less often
 # proves: CrashLoopBackOff is a wait of 10 s that doubles, and a message that says so
 # time: 40s
+# parallel: yes
 # hint: see the container's state.waiting
 # see: lab pods crash -o '{.status.containerStatuses[0].state}'
 

@@ -1,6 +1,7 @@
 # title: A mistake in a manifest is named, and what runs keeps running
 # proves: desired state that cannot be read is not an empty desired state
 # time: 20s
+# parallel: yes
 # hint: a half-written file must not stop a pod
 # hint silent: the kubelet must say which file, which line and which field
 # hint stopped: the pod of a file that cannot be read any more keeps running as it was

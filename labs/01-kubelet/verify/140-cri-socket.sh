@@ -1,5 +1,6 @@
 # title: The node speaks CRI on a socket
 # proves: the kubelet's runtime is reached by the same protocol as containerd and CRI-O
+# parallel: yes
 # hint: the kubelet serves its runtime on /run/groundup/cri.sock
 # see: lab shell node-1 -- runtime cri
 

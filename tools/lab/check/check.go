@@ -6,6 +6,7 @@
 //	# title: The pod has an address of its own
 //	# proves: a pod's network is a namespace and one end of a veth pair
 //	# time: 10s
+//	# parallel: yes
 //	# hint no-address: the bridge gave none; see `lab logs kubelet`
 //	# see: lab shell node-1 -- ip addr
 //
@@ -18,6 +19,9 @@
 // that fails for good reasons calls `fail CAUSE text…`, and the hint of that
 // cause is what the learner reads. So a check polls, and never sleeps. Its time
 // is for hangs and slow machines and says nothing about speed.
+//
+// A check that only looks, or touches nothing but what it made, says that it is
+// parallel: it runs beside its neighbours that say so, too.
 package check
 
 import (
@@ -33,14 +37,15 @@ import (
 
 // A Check is one script.
 type Check struct {
-	ID     string // the file's name without number and ending: "pod-has-address"
-	File   string
-	Title  string
-	Proves string
-	Time   time.Duration     // after which the property counts as broken
-	Hints  map[string]string // by observed cause; "" is for any other
-	See    string            // a command to look closer with
-	Task   string            // tasks only: what the learner is asked to do
+	ID       string // the file's name without number and ending: "pod-has-address"
+	File     string
+	Title    string
+	Proves   string
+	Time     time.Duration     // after which the property counts as broken
+	Parallel bool              // runs beside its neighbours that are parallel, too
+	Hints    map[string]string // by observed cause; "" is for any other
+	See      string            // a command to look closer with
+	Task     string            // tasks only: what the learner is asked to do
 
 	functions []string // that the script defines
 }
@@ -139,6 +144,10 @@ func (c *Check) header(line string) error {
 		c.Task = value
 	case "time":
 		c.Time, err = time.ParseDuration(value)
+	case "parallel":
+		if c.Parallel = value == "yes"; !c.Parallel {
+			err = fmt.Errorf("parallel is yes, or not there: %q", value)
+		}
 	case "hint":
 		c.Hints[cause] = value
 	default:

@@ -2,10 +2,15 @@ package check
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 const header = "# title: T\n# proves: P\n# time: 1s\n# hint: any\n# hint missing: look there\n\n"
@@ -92,4 +97,76 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("accepted without title or meaning: %q", script)
 		}
 	})
+}
+
+// meeting is a check that passes when n of its kind run at the same time.
+func meeting(t *testing.T, dir, name string, n int, parallel bool) Check {
+	script := "# title: " + name + "\n# proves: P\n# time: 10s\n"
+	if parallel {
+		script += "# parallel: yes\n"
+	}
+	script += "# hint: any\nsetup() {\n: >" + filepath.Join(dir, name) + "\n}\n" +
+		"probe() {\n[ $(ls " + dir + " | wc -l) -ge " + strconv.Itoa(n) + " ]\n}\n" +
+		"cleanup() {\n: >" + filepath.Join(dir, "cleaned-"+name) + "\n}\n"
+	return write(t, script)
+}
+
+func TestParallelChecksRunSideBySide(t *testing.T) {
+	if runtime.NumCPU() < 2 {
+		t.Skip("one processor runs one check at a time")
+	}
+	dir := t.TempDir()
+	checks := []Check{meeting(t, dir, "a", 2, true), meeting(t, dir, "b", 2, true), meeting(t, dir, "c", 5, false)}
+	var got []string
+	for res := range runner(t).All(t.Context(), checks) {
+		got = append(got, fmt.Sprint(res.Title, res.Passed))
+	}
+	// The third sees what the first two left behind when they were cleaned up after.
+	if want := []string{"atrue", "btrue", "ctrue"}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestBreakingOffCleansUp(t *testing.T) {
+	if runtime.NumCPU() < 2 {
+		t.Skip("one processor runs one check at a time")
+	}
+	dir := t.TempDir()
+	never := meeting(t, dir, "b", 1000, true)
+	never.Time = time.Hour
+	began := time.Now()
+	for range (runner(t)).All(t.Context(), []Check{meeting(t, dir, "a", 2, true), never, meeting(t, dir, "c", 1, false)}) {
+		break
+	}
+	if took := time.Since(began); took > time.Minute {
+		t.Errorf("took %s", took)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "cleaned-b")); err != nil {
+		t.Errorf("the check that was cut short was not cleaned up after: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "c")); err == nil {
+		t.Error("a check began after the end")
+	}
+}
+
+func TestRows(t *testing.T) {
+	for _, tt := range []struct{ checks, want string }{ // P is parallel, S is not
+		{"", ""}, {"S", "S"}, {"SS", "S S"}, {"PP", "PP"}, {"SPPS", "S PP S"}, {"PSPP", "P S PP"},
+	} {
+		var checks []Check
+		for _, c := range tt.checks {
+			checks = append(checks, Check{ID: string(c), Parallel: c == 'P'})
+		}
+		var got []string
+		for row := range rows(checks) {
+			s := ""
+			for _, c := range row {
+				s += c.ID
+			}
+			got = append(got, s)
+		}
+		if s := strings.Join(got, " "); s != tt.want {
+			t.Errorf("%s: got %q, want %q", tt.checks, s, tt.want)
+		}
+	}
 }

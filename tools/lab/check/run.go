@@ -5,12 +5,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // A Runner runs checks against one cluster.
@@ -43,11 +47,76 @@ type Result struct {
 	Probes   int           `json:"probes"` // how often it was asked
 }
 
-// interval is the pause between two probes.
-const interval = 100 * time.Millisecond
+// The pause between two probes is short at first, and doubles.
+const (
+	shortest = 20 * time.Millisecond
+	longest  = 200 * time.Millisecond
+)
 
 // causeMark begins the line by which `fail` tells the cause.
 const causeMark = "::cause "
+
+// All runs checks and yields their results in the order of the checks. Those in a
+// row that are parallel run side by side, as many as there are processors. A caller
+// that breaks off cuts short what runs; the loop ends when that has been cleaned up.
+// When ctx is done, no more checks begin.
+func (r Runner) All(ctx context.Context, checks []Check) iter.Seq[Result] {
+	return func(yield func(Result) bool) {
+		for row := range rows(checks) {
+			if !r.abreast(ctx, row, yield) {
+				return
+			}
+		}
+	}
+}
+
+// rows divides checks into those that may run at the same time.
+func rows(checks []Check) iter.Seq[[]Check] {
+	return func(yield func([]Check) bool) {
+		for len(checks) > 0 {
+			n := 1
+			for checks[0].Parallel && n < len(checks) && checks[n].Parallel {
+				n++
+			}
+			if !yield(checks[:n]) {
+				return
+			}
+			checks = checks[n:]
+		}
+	}
+}
+
+// abreast runs checks side by side. It returns false when no more should follow.
+func (r Runner) abreast(ctx context.Context, checks []Check, yield func(Result) bool) bool {
+	var all errgroup.Group
+	defer all.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	results := make([]chan Result, len(checks))
+	for i := range checks {
+		results[i] = make(chan Result, 1)
+	}
+	all.Go(func() error {
+		var running errgroup.Group
+		running.SetLimit(runtime.NumCPU())
+		for i, c := range checks {
+			running.Go(func() error {
+				defer close(results[i])
+				if ctx.Err() == nil {
+					results[i] <- r.Run(ctx, c)
+				}
+				return nil
+			})
+		}
+		return running.Wait()
+	})
+	for i := range checks {
+		if res, ran := <-results[i]; !ran || !yield(res) {
+			return false
+		}
+	}
+	return true
+}
 
 // Run runs one check to its end. The cleanup runs even when ctx is done.
 func (r Runner) Run(ctx context.Context, c Check) (res Result) {
@@ -73,7 +142,7 @@ func (r Runner) Run(ctx context.Context, c Check) (res Result) {
 		res.blame(c, "setup: ", out, err)
 		return res
 	}
-	for {
+	for pause := shortest; ; pause = min(2*pause, longest) {
 		out, err := r.call(limited, c, dir, "probe")
 		// A probe that the limit cut short says less than the one before it.
 		if limited.Err() == nil || res.Probes == 0 {
@@ -87,7 +156,7 @@ func (r Runner) Run(ctx context.Context, c Check) (res Result) {
 		select {
 		case <-limited.Done():
 			return res
-		case <-time.After(interval):
+		case <-time.After(pause):
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -124,17 +125,19 @@ type verification struct {
 
 func (v verification) run(ctx context.Context, s *step.Step, checks []check.Check) []check.Result {
 	fmt.Fprintf(v.w, "%s\n%s\n\n", bold.Render(fmt.Sprintf("Step %02d · %s", s.Number, s.Title)), s.Proves)
-	r := newReporter(v.w)
+	if v.only != "" {
+		checks = slices.DeleteFunc(slices.Clone(checks), func(c check.Check) bool { return c.ID != v.only })
+	}
+	live := newReporter(v.w).live
 	var results []check.Result
-	for _, c := range checks {
-		if ctx.Err() != nil || v.only != "" && c.ID != v.only {
-			continue
+	announce := func() {
+		if live && len(results) < len(checks) {
+			fmt.Fprintf(v.w, "  %s %s", faint.Render("…"), checks[len(results)].Title)
 		}
-		if r.live {
-			fmt.Fprintf(v.w, "  %s %s", faint.Render("…"), c.Title)
-		}
-		res := v.runner.Run(ctx, c)
-		if r.live {
+	}
+	announce()
+	for res := range v.runner.All(ctx, checks) {
+		if live {
 			fmt.Fprint(v.w, "\r\x1b[K")
 		}
 		printResult(v.w, res)
@@ -142,6 +145,7 @@ func (v verification) run(ctx context.Context, s *step.Step, checks []check.Chec
 		if !res.Passed && !v.keepGoing {
 			break
 		}
+		announce()
 	}
 	return results
 }
