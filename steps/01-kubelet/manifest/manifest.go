@@ -73,7 +73,7 @@ type Decoded struct {
 func (d Decoded) Errors(list field.ErrorList) error {
 	var errs []error
 	for _, e := range list {
-		errs = append(errs, &Error{File: d.file, Line: d.at.line(e.Field), Path: e.Field, Message: e.ErrorBody()})
+		errs = append(errs, &Error{File: d.file, Line: d.at.line(e.Field), Path: d.at.full(e.Field), Message: e.ErrorBody()})
 	}
 	return errors.Join(errs...)
 }
@@ -189,10 +189,10 @@ func decodePod(file string, data []byte, implied metav1.TypeMeta, at position) (
 		}
 	}
 	if len(errs) == 0 && pod.APIVersion != "v1" {
-		errs = append(errs, &Error{File: file, Line: at.line("apiVersion"), Path: "apiVersion", Message: fmt.Sprintf("got %q, want \"v1\"", pod.APIVersion)})
+		errs = append(errs, &Error{File: file, Line: at.line("apiVersion"), Path: at.full("apiVersion"), Message: fmt.Sprintf("got %q, want \"v1\"", pod.APIVersion)})
 	}
 	if len(errs) == 0 && pod.Kind != "Pod" {
-		errs = append(errs, &Error{File: file, Line: at.line("kind"), Path: "kind", Message: fmt.Sprintf("got %q, want \"Pod\"", pod.Kind)})
+		errs = append(errs, &Error{File: file, Line: at.line("kind"), Path: at.full("kind"), Message: fmt.Sprintf("got %q, want \"Pod\"", pod.Kind)})
 	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
@@ -212,9 +212,10 @@ func explain(file string, err error, at position) error {
 	if m := strictError.FindStringSubmatch(err.Error()); m != nil {
 		e.Path, e.Message = m[2], m[1]+" field"
 	} else if m := typeError.FindStringSubmatch(err.Error()); m != nil {
-		e.Path, e.Message = at.exact(m[2]), got(m[1], m[3])
+		kind, _, _ := strings.Cut(m[1], " ") // "number 1.5" is of the kind number
+		e.Path, e.Message = at.exact(m[2], kind), got(m[1], m[3])
 	}
-	e.Line = at.line(e.Path)
+	e.Line, e.Path = at.line(e.Path), at.full(e.Path)
 	return e
 }
 

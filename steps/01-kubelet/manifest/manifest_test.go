@@ -46,12 +46,15 @@ func TestDecodeNamesFileLineAndField(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
 		{"unknown field", strings.Replace(good, "image:", "imgae:", 1), "web.yaml:7: spec.containers[0].imgae: unknown field"},
 		{"in the second document", good + "---\n" + strings.Replace(good, "  - name: web", "  - name: web\n    nmae: x", 1), "web.yaml:15: spec.containers[0].nmae: unknown field"},
-		{"in a list", "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Pod\n  spec:\n    containres: []\n", "web.yaml:7: spec.containres: unknown field"},
+		{"in a list", "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Pod\n  spec:\n    containres: []\n", "web.yaml:7: items[0].spec.containres: unknown field"},
 		{"duplicate field", good + "    image: web:v2\n", "web.yaml:8: spec.containers[0].image: duplicate field"},
 		{"duplicate field in JSON", `{"apiVersion":"v1","kind":"Pod","kind":"Pod"}`, "web.yaml:1: kind: duplicate field"},
 		{"in the second value of JSON", "{\"apiVersion\":\"v1\",\"kind\":\"Pod\"}\n\n{\"apiVersion\":\"v1\",\n\"kind\":\"Prod\"}", `web.yaml:4: kind: got "Prod"`},
 		{"two documents with nothing between", good + "...\n" + good, "web.yaml:1: something follows the object"},
 		{"text after JSON", `{"apiVersion":"v1","kind":"Pod"} more`, "web.yaml:1: "},
+		{"wrong type in the second of two", good + "  - image: x\n    name: [y]\n", "web.yaml:9: spec.containers[1].name: got an array, want string"},
+		{"wrong type in a list", good + "    command: [a, 5]\n", "web.yaml:8: spec.containers[0].command[1]: got a number, want string"},
+		{"a list in a list", good + "    command: [[a]]\n", "web.yaml:8: spec.containers[0].command[0]: got an array, want string"},
 		{"wrong type", strings.Replace(good, "image: web:v1", "image: [web]", 1), "web.yaml:7: spec.containers[0].image: got an array, want string"},
 		{"cut in the middle", good[:len(good)-20] + "\n  na", "web.yaml:7: could not find expected ':'"},
 		{"tabs", "apiVersion: v1\n\tkind: Pod\n", "web.yaml:2: found a tab character that violates indentation"},
@@ -60,8 +63,8 @@ func TestDecodeNamesFileLineAndField(t *testing.T) {
 		{"no object", "just text\n", "web.yaml:1: not an object of the API: it would begin with apiVersion and kind"},
 		{"bytes that are no text", "\xff\xfe bad", "web.yaml:1: not an object of the API"},
 		{"a kind that is no word", strings.Replace(good, "kind: Pod", "kind: [Pod]", 1), "web.yaml:2: kind: got an array, want string"},
-		{"a list of another version", "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v2\n  kind: Pod\n", `web.yaml:4: apiVersion: got "v2", want "v1"`},
-		{"a list of another kind", "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Service\n", `web.yaml:5: kind: got "Service", want "Pod"`},
+		{"a list of another version", "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v2\n  kind: Pod\n", `web.yaml:4: items[0].apiVersion: got "v2", want "v1"`},
+		{"a list of another kind", "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Service\n", `web.yaml:5: items[0].kind: got "Service", want "Pod"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := Decode("web.yaml", []byte(c.text))

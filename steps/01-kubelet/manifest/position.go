@@ -2,9 +2,11 @@ package manifest
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"io"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -13,15 +15,16 @@ import (
 
 // A position knows on which line each field of a document stands.
 type position struct {
-	lines map[string]int // by path, "" being the document
-	twice *[]string      // paths of fields that are there more than once
-	base  string         // put before the paths that are asked for
+	lines map[string]int    // by path, "" being the document
+	kinds map[string]string // of a field's value, as JSON errors call it
+	twice *[]string         // paths of fields that are there more than once
+	base  string            // put before the paths that are asked for
 }
 
 // positions reads the lines of a document's fields. The result is good for the
 // document as a whole even when there is an error.
 func positions(d document) (position, error) {
-	p := position{lines: map[string]int{"": d.line}, twice: &[]string{}}
+	p := position{lines: map[string]int{"": d.line}, kinds: map[string]string{}, twice: &[]string{}}
 	in := yaml.NewDecoder(bytes.NewReader(d.text))
 	var root yaml.Node
 	if err := in.Decode(&root); err != nil && !errors.Is(err, io.EOF) {
@@ -56,13 +59,13 @@ func (p position) add(n *yaml.Node, path string, offset, depth int) {
 			if _, before := p.lines[child]; before {
 				*p.twice = append(*p.twice, child)
 			}
-			p.lines[child] = offset + key.Line
+			p.lines[child], p.kinds[child] = offset+key.Line, kindOf(n.Content[i+1])
 			p.add(n.Content[i+1], child, offset, depth+1)
 		}
 	case yaml.SequenceNode:
 		for i, item := range n.Content {
 			child := path + "[" + strconv.Itoa(i) + "]"
-			p.lines[child] = offset + item.Line
+			p.lines[child], p.kinds[child] = offset+item.Line, kindOf(item)
 			p.add(item, child, offset, depth+1)
 		}
 	}
@@ -70,38 +73,62 @@ func (p position) add(n *yaml.Node, path string, offset, depth int) {
 
 // below returns the positions of a part of the document.
 func (p position) below(path string) position {
-	return position{p.lines, p.twice, strings.TrimPrefix(p.base+"."+path, ".")}
+	return position{p.lines, p.kinds, p.twice, strings.TrimPrefix(p.base+"."+path, ".")}
+}
+
+// full is a field's path from the beginning of the document.
+func (p position) full(path string) string {
+	return strings.Trim(p.base+"."+path, ".")
 }
 
 // line returns the line of a field, or of the nearest one around it that is there.
 func (p position) line(path string) int {
-	path = strings.TrimPrefix(p.base+"."+path, ".")
-	for {
-		path = strings.TrimSuffix(path, ".")
+	for path = p.full(path); ; {
 		if line, ok := p.lines[path]; ok {
 			return line
 		}
-		path = path[:max(0, strings.LastIndexAny(path, ".["))]
+		path = strings.TrimSuffix(path[:max(0, strings.LastIndexAny(path, ".["))], ".")
 	}
 }
 
-// exact completes a path without indices, as some JSON errors have it, when
-// there is only one field that it can mean.
-func (p position) exact(path string) string {
+// exact completes a path without indices, as some JSON errors have it: it is that
+// of the first such field with a value of the kind that the error is about.
+func (p position) exact(path, kind string) string {
 	base := strings.TrimPrefix(p.base+".", ".")
-	found := ""
+	var found []string
 	for full := range p.lines {
-		if rest, ok := strings.CutPrefix(full, base); ok && !strings.HasSuffix(rest, "]") && index.ReplaceAllString(rest, "") == path {
-			if found != "" {
-				return path
-			}
-			found = rest
+		if rest, ok := strings.CutPrefix(full, base); ok && index.ReplaceAllString(rest, "") == path && p.kinds[full] == kind {
+			found = append(found, rest)
 		}
 	}
-	if found == "" {
-		return path
+	slices.SortFunc(found, func(a, b string) int {
+		return cmp.Or(p.lines[base+a]-p.lines[base+b], len(a)-len(b), strings.Compare(a, b))
+	})
+	for i, f := range found { // a list is not what is wrong when one of its items is
+		if i+1 == len(found) || !strings.HasPrefix(found[i+1], f+"[") {
+			return f
+		}
 	}
-	return found
+	return path
+}
+
+// kindOf is the kind of a value in encoding/json's words.
+func kindOf(n *yaml.Node) string {
+	switch n.Kind {
+	case yaml.AliasNode:
+		return kindOf(n.Alias)
+	case yaml.MappingNode:
+		return "object"
+	case yaml.SequenceNode:
+		return "array"
+	}
+	switch n.ShortTag() {
+	case "!!int", "!!float":
+		return "number"
+	case "!!bool":
+		return "bool"
+	}
+	return "string"
 }
 
 var index = regexp.MustCompile(`\[\d+\]`)

@@ -14,7 +14,7 @@ func getCommand() *cobra.Command {
 	var anonymous bool
 	cmd := &cobra.Command{
 		Use:   "get PATH|URL",
-		Short: "Fetch a path from a node's kubelet with the administrator's certificate, or any http URL",
+		Short: "Fetch a path from a node's kubelet with the administrator's certificate, or any URL",
 		Example: `  lab get /healthz
   lab get /stats/summary
   lab get http://10.244.1.2:8080/`,
@@ -28,6 +28,9 @@ func getCommand() *cobra.Command {
 				return err
 			}
 			c := open()
+			if !strings.HasPrefix(url, "/") && !strings.HasPrefix(url, "https://") {
+				return fmt.Errorf("%q is neither a path of the kubelet, such as /healthz, nor an http:// or https:// URL", url)
+			}
 			if strings.HasPrefix(url, "/") {
 				n, err := pick(c, node)
 				if err != nil {

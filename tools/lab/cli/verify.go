@@ -186,5 +186,8 @@ func (v verification) verdict(s *step.Step, checks []check.Check, results []chec
 		return nil
 	}
 	fmt.Fprintf(v.w, "\n%s\n", red.Render(fmt.Sprintf("%d of %d hold; the first broken link is above.", passed, len(checks))))
+	if state, err := open().State(); err == nil && state.Step != s.Number {
+		fmt.Fprintf(v.w, "The cluster runs step %02d, and this is what step %02d promises: `lab up %02d` changes it.\n", state.Step, s.Number, s.Number)
+	}
 	return ExitCode(1)
 }
