@@ -1,8 +1,7 @@
 package manifest
 
 import (
-	"strings"
-
+	"github.com/distribution/reference"
 	corev1 "k8s.io/api/core/v1"
 )
 
@@ -88,14 +87,15 @@ func defaultContainer(c *corev1.Container, hostNetwork bool) {
 	}
 }
 
-// isLatest: the image is named without tag or digest, or by the tag latest.
+// isLatest: the image is named without tag or digest, or by the tag latest. Who asks
+// for an image that can't be named learns it elsewhere.
 func isLatest(image string) bool {
-	if image == "" || strings.Contains(image, "@") {
+	named, err := reference.ParseNormalizedNamed(image)
+	if err != nil {
 		return false
 	}
-	name := image[strings.LastIndex(image, "/")+1:]
-	tag := strings.LastIndex(name, ":")
-	return tag < 0 || name[tag+1:] == "latest"
+	tagged, ok := reference.TagNameOnly(named).(reference.Tagged)
+	return ok && tagged.Tag() == "latest"
 }
 
 // defaultRequests: who limits a resource requests as much.

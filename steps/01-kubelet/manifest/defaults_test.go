@@ -3,6 +3,7 @@ package manifest
 import (
 	"encoding/json"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -47,4 +48,20 @@ func asMap(t *testing.T, pod *corev1.Pod) (m map[string]any) {
 		t.Fatal(err)
 	}
 	return m
+}
+
+func TestTheLatestImageIsPulledAlways(t *testing.T) {
+	for image, want := range map[string]corev1.PullPolicy{
+		"web": corev1.PullAlways, "web:latest": corev1.PullAlways, "registry:5000/web": corev1.PullAlways,
+		"web:v1": corev1.PullIfNotPresent, "registry:5000/web:v1": corev1.PullIfNotPresent,
+		"web@sha256:" + strings.Repeat("a", 64):        corev1.PullIfNotPresent,
+		"web:latest@sha256:" + strings.Repeat("a", 64): corev1.PullAlways,
+		"": corev1.PullIfNotPresent, "Web:latest": corev1.PullIfNotPresent, // no names
+	} {
+		pod := &corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{{Image: image}}}}
+		SetDefaults(pod)
+		if got := pod.Spec.Containers[0].ImagePullPolicy; got != want {
+			t.Errorf("%q: got %s, want %s", image, got, want)
+		}
+	}
 }
