@@ -38,7 +38,7 @@ const (
 	// no event for so long takes none, and pods need their nodes.
 	hopeless = 5 * time.Second
 	// senders is how many requests are under way at once.
-	senders = 8
+	senders = 32
 	// farewell is how long events may take that have not been sent at the end.
 	farewell = 2 * time.Second
 )

@@ -139,8 +139,8 @@ func New(c Config) *Scheduler {
 // Pending says how many pods wait.
 func (s *Scheduler) Pending() queue.Count { return s.queue.Count() }
 
-// Writing says whether something is being written that somebody waits for.
-func (s *Scheduler) Writing() bool { return len(s.writers.busy) > 0 }
+// Busy says whether pods are being decided about or bound.
+func (s *Scheduler) Busy() bool { return len(s.writers.busy) > 0 || s.Pending().Active > 0 }
 
 // Run schedules pods until ctx is done, and what it has begun then has ended: it has
 // been answered, or no answer has come for a while, or the right to write is lost, and

@@ -89,7 +89,7 @@ func run(ctx context.Context, args []string, stderr io.Writer) error {
 		Log:            log,
 	})
 	watching.Metrics = metrics.New(s.Pending)
-	news := recorder.New(recorder.Config{Sink: recorder.To(others), Scheme: scheme.Scheme, Busy: s.Writing, Log: log})
+	news := recorder.New(recorder.Config{Sink: recorder.To(others), Scheme: scheme.Scheme, Busy: s.Busy, Log: log})
 	for name, p := range profiles {
 		p.Recorder = news.Of(name)
 	}
