@@ -29,7 +29,7 @@ func BenchmarkDecide(b *testing.B) {
 
 func benchmark(b *testing.B, kind string, nodes int) {
 	snapshot, profile := cluster(nodes, kind), defaultProfile(b)
-	from := decide.From{Rand: rand.New(rand.NewPCG(1, 1))}
+	from := decide.From{Rand: rand.New(rand.NewPCG(1, 1)), Known: &decide.Known{}}
 	pod := newPod("new", kind)
 	b.ReportAllocs()
 	for b.Loop() {

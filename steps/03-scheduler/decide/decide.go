@@ -59,6 +59,9 @@ type From struct {
 
 	// Rand breaks ties.
 	Rand *rand.Rand
+
+	// Known makes decisions about pods that are alike quicker; it may be nil.
+	Known *Known
 }
 
 // ErrNoNodes says that the cluster has no nodes at all.
@@ -113,15 +116,21 @@ func Decide(snapshot *framework.Snapshot, pod *framework.Pod, profile *Profile, 
 		d.Err = err
 		return d
 	}
-	d.find(snapshot, profile, prepared, from.Start)
+	known := from.Known
+	if known != nil {
+		if known.turn(pod, profile, d.Total); !known.alike {
+			known = nil
+		}
+	}
+	d.find(snapshot, profile, prepared, from.Start, known)
 	if d.Err == nil {
-		d.choose(snapshot, profile, from.Rand)
+		d.choose(snapshot, profile, from.Rand, known)
 	}
 	return d
 }
 
 // find fills in which nodes are feasible and which are not.
-func (d *Decision) find(snapshot *framework.Snapshot, profile *Profile, prepared prepared, start int) {
+func (d *Decision) find(snapshot *framework.Snapshot, profile *Profile, prepared prepared, start int, known *Known) {
 	// A pod that victims have made room for has just one place that is likely
 	// to fit: look there first.
 	if name := d.Pod.Status.NominatedNodeName; name != "" {
@@ -141,6 +150,9 @@ func (d *Decision) find(snapshot *framework.Snapshot, profile *Profile, prepared
 	}
 	if len(profile.Scores) == 0 {
 		search.wanted = 1
+	}
+	if prepared.local {
+		search.known = known
 	}
 	search.run(d, snapshot)
 	if d.Err == nil && len(d.Feasible) == 0 {
@@ -162,12 +174,12 @@ func wanted(nodes, percentage int) int {
 }
 
 // choose scores the feasible nodes and picks one of those with the highest sum.
-func (d *Decision) choose(snapshot *framework.Snapshot, profile *Profile, random *rand.Rand) {
+func (d *Decision) choose(snapshot *framework.Snapshot, profile *Profile, random *rand.Rand, known *Known) {
 	if len(d.Feasible) == 1 {
 		d.Node = d.Feasible[0].Name
 		return
 	}
-	if d.Err = d.score(snapshot, profile); d.Err != nil {
+	if d.Err = d.score(snapshot, profile, known); d.Err != nil {
 		return
 	}
 	best, ties := 0, 0
@@ -187,15 +199,20 @@ func (d *Decision) choose(snapshot *framework.Snapshot, profile *Profile, random
 }
 
 // score fills in Scores and Totals.
-func (d *Decision) score(snapshot *framework.Snapshot, profile *Profile) error {
+func (d *Decision) score(snapshot *framework.Snapshot, profile *Profile, known *Known) error {
 	scorers := make([]framework.Score, 0, len(profile.Scores))
-	for _, weighted := range profile.Scores {
+	knowable := make([]int, 0, len(profile.Scores)) // by scorer: where Known has its scores, or -1
+	for place, weighted := range profile.Scores {
 		scorer, err := prepareScore(snapshot, d.Pod, d.Feasible, weighted.Plugin)
 		if err != nil {
 			return err
 		}
 		if scorer != nil {
 			scorers = append(scorers, scorer)
+			if known == nil || !isLocal(weighted.Plugin) {
+				place = -1
+			}
+			knowable = append(knowable, place)
 			d.Scores = append(d.Scores, Column{Plugin: weighted.Plugin.Name(), Weight: weighted.Weight})
 		}
 	}
@@ -206,8 +223,20 @@ func (d *Decision) score(snapshot *framework.Snapshot, profile *Profile) error {
 		d.Scores[i].Scores, block = block[:n], block[n:]
 	}
 	each(n, profile.Parallelism, func(i int) {
+		node, held, kept := d.Feasible[i], false, []int64(nil)
+		if known != nil {
+			held, kept = known.held(node)
+		}
 		for k, scorer := range scorers {
-			d.Scores[k].Scores[i] = scorer.Score(d.Feasible[i])
+			switch place := knowable[k]; {
+			case place < 0:
+				d.Scores[k].Scores[i] = scorer.Score(node)
+			case !held:
+				kept[place] = scorer.Score(node)
+				fallthrough
+			default:
+				d.Scores[k].Scores[i] = kept[place]
+			}
 		}
 	})
 	for k, scorer := range scorers {

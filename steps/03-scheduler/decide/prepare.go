@@ -12,6 +12,7 @@ import (
 // prepared is what the plugins say after a look at the whole cluster.
 type prepared struct {
 	filters  Filters
+	local    bool              // all of them are of Local plugins
 	only     []string          // unless nil, the only nodes worth a look
 	narrowed []string          // the plugins that said so
 	others   *framework.Status // what the nodes not in only get
@@ -20,7 +21,7 @@ type prepared struct {
 // prepare asks all of the profile's PreFilter plugins. The error is a *FitError
 // if one of them says that no node can be right.
 func prepare(snapshot *framework.Snapshot, pod *framework.Pod, profile *Profile) (prepared, error) {
-	p := prepared{filters: make(Filters, 0, len(profile.Filters))}
+	p := prepared{filters: make(Filters, 0, len(profile.Filters)), local: true}
 	var early *FitError
 	for _, plugin := range profile.Filters {
 		switch plugin := plugin.(type) {
@@ -39,6 +40,7 @@ func prepare(snapshot *framework.Snapshot, pod *framework.Pod, profile *Profile)
 			default:
 				if result.Filter != nil {
 					p.filters = append(p.filters, namedFilter{plugin.Name(), result.Filter})
+					p.local = p.local && isLocal(plugin)
 				}
 				if result.Nodes != nil {
 					p.narrow(plugin.Name(), result.Nodes)
@@ -50,6 +52,7 @@ func prepare(snapshot *framework.Snapshot, pod *framework.Pod, profile *Profile)
 			}
 		case framework.FilterPlugin:
 			p.filters = append(p.filters, namedFilter{plugin.Name(), bound{plugin, pod}})
+			p.local = p.local && isLocal(plugin)
 		default:
 			return p, fmt.Errorf("plugin %q has neither Filter nor PreFilter", plugin.Name())
 		}

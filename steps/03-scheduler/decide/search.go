@@ -16,6 +16,7 @@ type search struct {
 	start   int
 	wanted  int
 	workers int
+	known   *Known // nil: nothing
 }
 
 // atLeast is how many nodes a round takes when just a few more are wanted.
@@ -25,10 +26,6 @@ const atLeast = 64
 // results of a round are read in order: what is found does not depend on who
 // was faster.
 func (s search) run(d *Decision, snapshot *framework.Snapshot) {
-	type answer struct {
-		plugin string
-		status *framework.Status
-	}
 	node := func(i int) *framework.Node { return s.nodes[(s.start+i)%len(s.nodes)] }
 	d.Feasible = make([]*framework.Node, 0, s.wanted)
 	answers := make([]answer, min(max(s.wanted, atLeast), len(s.nodes)))
@@ -36,18 +33,17 @@ func (s search) run(d *Decision, snapshot *framework.Snapshot) {
 		first := d.Looked
 		answers := answers[:min(max(s.wanted-len(d.Feasible), atLeast), len(answers), len(s.nodes)-first)]
 		each(len(answers), s.workers, func(i int) {
-			plugin, status := d.Filters.Check(snapshot, d.Pod, node(first+i))
-			answers[i] = answer{plugin, status}
+			answers[i] = s.ask(d, snapshot, node(first+i))
 		})
-		for i, a := range answers {
+		for _, a := range answers {
 			switch {
 			case a.status.OK():
-				d.Feasible = append(d.Feasible, node(first+i))
+				d.Feasible = append(d.Feasible, a.node)
 			case !a.status.Rejected():
 				d.Err = fmt.Errorf("running Filter plugin %q: %s", a.plugin, a.status.Message())
 				return
 			default:
-				d.Rejections = append(d.Rejections, Rejection{node(first + i), a.plugin, a.status})
+				d.Rejections = append(d.Rejections, Rejection{a.node, a.plugin, a.status})
 			}
 			d.Looked++
 			if len(d.Feasible) == s.wanted {
@@ -55,6 +51,21 @@ func (s search) run(d *Decision, snapshot *framework.Snapshot) {
 			}
 		}
 	}
+}
+
+// ask asks the filters about a node, if that is not known. Pods that are nominated for
+// the node come and go without it.
+func (s search) ask(d *Decision, snapshot *framework.Snapshot, node *framework.Node) answer {
+	if s.known == nil || len(snapshot.Nominated) > 0 && len(snapshot.Nominated[node.Name]) > 0 {
+		plugin, status := d.Filters.Check(snapshot, d.Pod, node)
+		return answer{node, plugin, status}
+	}
+	known := &s.known.answers[node.Place()]
+	if known.node != node {
+		plugin, status := d.Filters.check(node)
+		*known = answer{node, plugin, status}
+	}
+	return *known
 }
 
 // each calls f for 0 to n-1, on several goroutines where that pays.

@@ -125,6 +125,17 @@ type Normalizer interface {
 	Normalize(nodes []*Node, scores []int64)
 }
 
+// A Local plugin filters or scores, and what it says about a node depends on the pod
+// and on that node alone, not on the rest of the cluster. So it need not be asked
+// about the same node again for the same kind of pod.
+type Local interface {
+	Plugin
+
+	// Alike reports whether the plugin says the same about both pods, of every
+	// node, before scores are normalized. It is quick; in doubt it says no.
+	Alike(a, b *Pod) bool
+}
+
 // A QueueingHint says whether an event could make a pod schedulable that this
 // plugin had rejected. It is asked for each waiting pod and each event, so it
 // is quick; in doubt it says yes. A plugin without hints is helped by every

@@ -41,6 +41,12 @@ func NewResources(list corev1.ResourceList) Resources {
 	return r
 }
 
+// Equal reports whether both are the same amounts.
+func (r *Resources) Equal(other *Resources) bool {
+	return r.MilliCPU == other.MilliCPU && r.Memory == other.Memory && r.EphemeralStorage == other.EphemeralStorage &&
+		maps.Equal(r.Extended, other.Extended)
+}
+
 // Of returns the amount of one resource: thousandths for cpu, else whole units.
 func (r *Resources) Of(name corev1.ResourceName) int64 {
 	switch name {

@@ -35,6 +35,10 @@ func (p *NodeResourcesBalancedAllocation) PreScore(_ *framework.Snapshot, pod *f
 	return nil, nil
 }
 
+func (*NodeResourcesBalancedAllocation) Alike(a, b *framework.Pod) bool {
+	return a.Requests.Equal(&b.Requests)
+}
+
 type balance struct {
 	resources []resource
 	pod       *framework.Pod

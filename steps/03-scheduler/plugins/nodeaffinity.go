@@ -2,6 +2,8 @@ package plugins
 
 import (
 	"fmt"
+	"maps"
+	"reflect"
 	"slices"
 
 	"github.com/k8s-groundup/groundup/steps/03-scheduler/framework"
@@ -147,6 +149,17 @@ func (w wishes) Score(node *framework.Node) int64 {
 }
 
 func (wishes) Normalize(_ []*framework.Node, scores []int64) { scale(scores) }
+
+func (*NodeAffinity) Alike(a, b *framework.Pod) bool {
+	return maps.Equal(a.Spec.NodeSelector, b.Spec.NodeSelector) && reflect.DeepEqual(nodeAffinity(a), nodeAffinity(b))
+}
+
+func nodeAffinity(pod *framework.Pod) *corev1.NodeAffinity {
+	if pod.Spec.Affinity == nil {
+		return nil
+	}
+	return pod.Spec.Affinity.NodeAffinity
+}
 
 func (p *NodeAffinity) Helps(pod *framework.Pod, event framework.Event) bool {
 	return event.Is(framework.NodeAdded|framework.NodeRelabelled) &&

@@ -27,6 +27,8 @@ func (n named) Filter(node *framework.Node) *framework.Status {
 	return nil
 }
 
+func (NodeName) Alike(a, b *framework.Pod) bool { return a.Spec.NodeName == b.Spec.NodeName }
+
 func (NodeName) Helps(_ *framework.Pod, event framework.Event) bool {
 	return event.Is(framework.NodeAdded)
 }

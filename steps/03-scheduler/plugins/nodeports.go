@@ -35,6 +35,8 @@ func conflict(wanted, taken []framework.HostPort) bool {
 	})
 }
 
+func (NodePorts) Alike(a, b *framework.Pod) bool { return slices.Equal(a.Ports, b.Ports) }
+
 func (NodePorts) Helps(pod *framework.Pod, event framework.Event) bool {
 	if event.Is(framework.PodRemoved) {
 		return conflict(pod.Ports, event.OldPod.Ports)

@@ -173,6 +173,10 @@ func builtIn(name corev1.ResourceName) bool {
 	return name == corev1.ResourceCPU || name == corev1.ResourceMemory || name == corev1.ResourceEphemeralStorage
 }
 
+func (*NodeResourcesFit) Alike(a, b *framework.Pod) bool {
+	return a.Requests.Equal(&b.Requests) && a.NonZero.Equal(&b.NonZero)
+}
+
 func (p *NodeResourcesFit) Helps(pod *framework.Pod, event framework.Event) bool {
 	switch {
 	case event.Is(framework.PodRemoved | framework.SelfScaledDown):

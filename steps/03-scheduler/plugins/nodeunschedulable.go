@@ -23,6 +23,8 @@ func (NodeUnschedulable) Filter(pod *framework.Pod, node *framework.Node) *frame
 	return nil
 }
 
+func (NodeUnschedulable) Alike(a, b *framework.Pod) bool { return tolerateAlike(a, b) }
+
 func (NodeUnschedulable) Helps(pod *framework.Pod, event framework.Event) bool {
 	switch {
 	case event.Is(framework.SelfTolerates):

@@ -1,6 +1,8 @@
 package plugins
 
 import (
+	"slices"
+
 	"github.com/k8s-groundup/groundup/steps/03-scheduler/framework"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/klog/v2"
@@ -40,6 +42,14 @@ func (TaintToleration) Normalize(_ []*framework.Node, scores []int64) {
 	for i := range scores {
 		scores[i] = framework.MaxScore - scores[i]
 	}
+}
+
+func (TaintToleration) Alike(a, b *framework.Pod) bool { return tolerateAlike(a, b) }
+
+// tolerateAlike reports whether both pods tolerate the same taints. For how long does
+// not matter before a pod is on the node.
+func tolerateAlike(a, b *framework.Pod) bool {
+	return slices.EqualFunc(a.Spec.Tolerations, b.Spec.Tolerations, func(x, y corev1.Toleration) bool { return x.MatchToleration(&y) })
 }
 
 func (TaintToleration) Helps(pod *framework.Pod, event framework.Event) bool {

@@ -121,6 +121,7 @@ const maxWait = 5 * time.Minute
 // New returns a scheduler that knows of nothing yet. There is at least one profile.
 func New(c Config) *Scheduler {
 	s := &Scheduler{Config: c, cache: cache.New(), knows: make(chan struct{}), writers: newCrew(c.Writes)}
+	s.from.Known = &decide.Known{}
 	s.from.Rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
 	sort := slices.Collect(maps.Values(s.Profiles))[0].Sort // all have the same
 	s.queue = queue.NewShared(queue.Config{
