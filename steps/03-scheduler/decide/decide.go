@@ -223,19 +223,17 @@ func (d *Decision) score(snapshot *framework.Snapshot, profile *Profile, known *
 		d.Scores[i].Scores, block = block[:n], block[n:]
 	}
 	each(n, profile.Parallelism, func(i int) {
-		node, held, kept := d.Feasible[i], false, []int64(nil)
-		if known != nil {
-			held, kept = known.held(node)
-		}
+		node := d.Feasible[i]
+		kept, held := known.scoresOf(node)
 		for k, scorer := range scorers {
-			switch place := knowable[k]; {
-			case place < 0:
-				d.Scores[k].Scores[i] = scorer.Score(node)
-			case !held:
-				kept[place] = scorer.Score(node)
-				fallthrough
-			default:
-				d.Scores[k].Scores[i] = kept[place]
+			score, place := &d.Scores[k].Scores[i], knowable[k]
+			if held && place >= 0 {
+				*score = kept[place]
+				continue
+			}
+			*score = scorer.Score(node)
+			if place >= 0 {
+				kept[place] = *score
 			}
 		}
 	})

@@ -39,13 +39,16 @@ func (k *Known) turn(pod *framework.Pod, profile *Profile, nodes int) {
 	k.profile, k.pod, k.alike = profile, pod, alike
 }
 
-// held returns the node's scores by its place in Profile.Scores, and whether they are
-// known. If not, the caller fills in those of Local plugins, all of them.
-func (k *Known) held(node *framework.Node) (held bool, scores []int64) {
+// scoresOf returns the node's scores, one for each of Profile.Scores, and whether they
+// are held: if not, the caller fills in those of Local plugins, all of them.
+func (k *Known) scoresOf(node *framework.Node) (scores []int64, held bool) {
+	if k == nil {
+		return nil, false
+	}
 	place, each := node.Place(), len(k.profile.Scores)
 	held = k.scored[place] == node
 	k.scored[place] = node
-	return held, k.scores[place*each:][:each]
+	return k.scores[place*each:][:each], held
 }
 
 // alike says whether all Local plugins say the same about both pods.

@@ -38,7 +38,7 @@ func TestADecisionIsTheSameWithWhatIsKnown(t *testing.T) {
 		`{metadata: {labels: {zone: c}}, spec: {taints: [{key: b, effect: PreferNoSchedule}]}, status: {allocatable: {cpu: 1, memory: 1Gi, pods: 5}}}`,
 		`{metadata: {labels: {zone: c}}, spec: {unschedulable: true}, status: {allocatable: {cpu: 2, memory: 4Gi, pods: 20}}}`,
 	}
-	for seed := range uint64(40) {
+	for seed := range uint64(15) {
 		random := rand.New(rand.NewPCG(seed, 7))
 		profile, snapshot := defaultProfile(t), frameworktest.Snapshot()
 		node := func() {
