@@ -12,27 +12,30 @@ type listType struct {
 }
 
 const (
-	core = "io.k8s.api.core.v1."
-	meta = "io.k8s.apimachinery.pkg.apis.meta.v1."
+	core           = "io.k8s.api.core.v1."
+	meta           = "io.k8s.apimachinery.pkg.apis.meta.v1."
+	authentication = "io.k8s.api.authentication.v1."
 )
 
 // lists are those whose type does not follow from the tags for patches.
 var lists = map[string]listType{
-	core + "Container.ports":                                 {"map", []string{"containerPort", "protocol"}},
-	core + "EphemeralContainer.ports":                        {"map", []string{"containerPort", "protocol"}},
-	core + "EphemeralContainerCommon.ports":                  {"map", []string{"containerPort", "protocol"}},
-	core + "ServiceSpec.ports":                               {"map", []string{"port", "protocol"}},
-	core + "PodSpec.topologySpreadConstraints":               {"map", []string{"topologyKey", "whenUnsatisfiable"}},
-	core + "PodStatus.hostIPs":                               {"atomic", nil},
-	core + "PodStatus.volumeHealth":                          {"map", []string{"name"}},
-	core + "PodVolumeHealth.healthConditions":                {"map", []string{"status", "reason"}},
-	core + "VolumeHealthStatus.healthConditions":             {"map", []string{"status", "reason"}},
-	core + "ResourceRequirements.claims":                     {"map", []string{"name"}},
-	core + "ResourceStatus.resources":                        {"map", []string{"resourceID"}},
-	core + "ContainerRestartRuleOnExitCodes.values":          {"set", nil},
-	core + "NodeAllocatableResourceClaimStatus.containers":   {"set", nil},
-	core + "NodePodPreemptionPolicy.disableResizePreemption": {"set", nil},
-	core + "VolumeMount.bindMountOptions":                    {"set", nil},
+	core + "Container.ports":                                                  {"map", []string{"containerPort", "protocol"}},
+	core + "EphemeralContainer.ports":                                         {"map", []string{"containerPort", "protocol"}},
+	core + "EphemeralContainerCommon.ports":                                   {"map", []string{"containerPort", "protocol"}},
+	core + "ServiceSpec.ports":                                                {"map", []string{"port", "protocol"}},
+	core + "PodSpec.topologySpreadConstraints":                                {"map", []string{"topologyKey", "whenUnsatisfiable"}},
+	core + "PodStatus.hostIPs":                                                {"atomic", nil},
+	core + "PodStatus.volumeHealth":                                           {"map", []string{"name"}},
+	core + "PodVolumeHealth.healthConditions":                                 {"map", []string{"status", "reason"}},
+	core + "VolumeHealthStatus.healthConditions":                              {"map", []string{"status", "reason"}},
+	core + "ResourceRequirements.claims":                                      {"map", []string{"name"}},
+	"io.k8s.api.resource.v1.AllocatedDeviceStatus.conditions":                 {"map", []string{"type"}},
+	"io.k8s.api.resource.v1.DeviceRequestAllocationResult.skipNodeOperations": {"set", nil},
+	core + "ResourceStatus.resources":                                         {"map", []string{"resourceID"}},
+	core + "ContainerRestartRuleOnExitCodes.values":                           {"set", nil},
+	core + "NodeAllocatableResourceClaimStatus.containers":                    {"set", nil},
+	core + "NodePodPreemptionPolicy.disableResizePreemption":                  {"set", nil},
+	core + "VolumeMount.bindMountOptions":                                     {"set", nil},
 }
 
 // atomicTypes are structs that have one owner, as if they were a value.
@@ -51,6 +54,7 @@ var atomicTypes = map[string]bool{
 	core + "ScopeSelector":             true,
 	core + "SecretKeySelector":         true,
 	core + "SecretReference":           true,
+	core + "TopologySelectorTerm":      true,
 	core + "TypedLocalObjectReference": true,
 	meta + "LabelSelector":             true,
 	meta + "OwnerReference":            true,
@@ -59,6 +63,7 @@ var atomicTypes = map[string]bool{
 // atomicMaps are maps that have one owner.
 var atomicMaps = map[string]bool{
 	core + "PodSpec.nodeSelector":                true,
+	core + "ReplicationControllerSpec.selector":  true,
 	core + "ServiceSpec.selector":                true,
 	"io.k8s.api.node.v1.Scheduling.nodeSelector": true,
 }
@@ -66,21 +71,53 @@ var atomicMaps = map[string]bool{
 // required are fields of which the tags say the opposite: those that JSON always
 // has need not be written, and the others have to.
 var required = map[string]bool{
-	core + "ContainerImage.names":                     false,
-	core + "Event.reportingComponent":                 false,
-	core + "Event.reportingInstance":                  false,
-	core + "GRPCAction.service":                       false,
-	core + "NodeRuntimeHandler.name":                  false,
-	core + "ProjectedVolumeSource.sources":            false,
-	core + "TypedLocalObjectReference.apiGroup":       false,
-	core + "TypedObjectReference.apiGroup":            false,
-	"io.k8s.api.events.v1.Event.metadata":             false,
-	"io.k8s.api.scheduling.v1.PriorityClass.value":    false,
-	core + "ContainerRestartRule.action":              true,
-	core + "ContainerRestartRuleOnExitCodes.operator": true,
-	core + "ImageVolumeStatus.imageRef":               true,
-	core + "PodCertificateProjection.signerName":      true,
-	core + "PodCertificateProjection.keyType":         true,
+	core + "ContainerImage.names":                                       false,
+	core + "Event.reportingComponent":                                   false,
+	core + "Event.reportingInstance":                                    false,
+	core + "GRPCAction.service":                                         false,
+	core + "NodeRuntimeHandler.name":                                    false,
+	core + "ProjectedVolumeSource.sources":                              false,
+	core + "TypedLocalObjectReference.apiGroup":                         false,
+	core + "TypedObjectReference.apiGroup":                              false,
+	authentication + "TokenRequest.spec":                                false,
+	authentication + "TokenRequestSpec.audiences":                       false,
+	authentication + "TokenRequestSpec.boundObjectRef":                  false,
+	authentication + "TokenRequestSpec.expirationSeconds":               false,
+	authentication + "TokenRequestStatus.expirationTimestamp":           false,
+	authentication + "TokenRequestStatus.token":                         false,
+	authentication + "TokenReviewSpec.token":                            true,
+	"io.k8s.api.events.v1.Event.metadata":                               false,
+	"io.k8s.api.scheduling.v1.PriorityClass.value":                      false,
+	core + "ContainerRestartRule.action":                                true,
+	core + "ContainerRestartRuleOnExitCodes.operator":                   true,
+	core + "ImageVolumeStatus.imageRef":                                 true,
+	core + "PodCertificateProjection.signerName":                        true,
+	core + "PodCertificateProjection.keyType":                           true,
+	"io.k8s.api.apps.v1.ReplicaSet.spec":                                true,
+	"io.k8s.api.apps.v1.ReplicaSetCondition.status":                     false,
+	"io.k8s.api.apps.v1.ReplicaSetCondition.type":                       false,
+	"io.k8s.api.apps.v1.StatefulSet.spec":                               true,
+	"io.k8s.api.apps.v1.StatefulSetCondition.status":                    false,
+	"io.k8s.api.apps.v1.StatefulSetCondition.type":                      false,
+	"io.k8s.api.apps.v1.StatefulSetOrdinals.start":                      false,
+	"io.k8s.api.apps.v1.StatefulSetSpec.serviceName":                    false,
+	"io.k8s.api.apps.v1.StatefulSetStatus.availableReplicas":            false,
+	core + "AzureFilePersistentVolumeSource.secretNamespace":            false,
+	"io.k8s.api.policy.v1.PodDisruptionBudgetStatus.currentHealthy":     false,
+	"io.k8s.api.policy.v1.PodDisruptionBudgetStatus.desiredHealthy":     false,
+	"io.k8s.api.policy.v1.PodDisruptionBudgetStatus.disruptionsAllowed": false,
+	"io.k8s.api.policy.v1.PodDisruptionBudgetStatus.expectedPods":       false,
+	"io.k8s.api.resource.v1.AllocatedDeviceStatus.conditions":           false,
+	"io.k8s.api.resource.v1.CapacityRequestPolicy.default":              false,
+	"io.k8s.api.resource.v1.CapacityRequestPolicyRange.min":             true,
+	"io.k8s.api.resource.v1.CounterSet.counters":                        true,
+	"io.k8s.api.resource.v1.DeviceClaim.requests":                       false,
+	"io.k8s.api.resource.v1.DeviceClass.spec":                           false,
+	"io.k8s.api.resource.v1.DeviceCounterConsumption.counters":          true,
+	"io.k8s.api.resource.v1.DeviceTaintRuleSpec.taint":                  true,
+	"io.k8s.api.resource.v1.ResourceClaim.spec":                         false,
+	"io.k8s.api.resource.v1.ResourceClaimSpec.devices":                  false,
+	"io.k8s.api.storage.v1.CSINodeDriver.topologyKeys":                  false,
 }
 
 // opaque are structs whose JSON has nothing to do with their fields.

@@ -150,6 +150,36 @@ func TestMarkers(t *testing.T) {
 	}
 }
 
+// Generators of clients make a function of each operation.
+func TestEveryOperationHasANameOfItsOwn(t *testing.T) {
+	paths := documents().V2().Paths.Paths
+	seen := map[string]string{}
+	for path, item := range paths {
+		for method, o := range map[string]*spec.Operation{"get": item.Get, "put": item.Put, "post": item.Post, "delete": item.Delete, "patch": item.Patch} {
+			if o == nil {
+				continue
+			}
+			if other, twice := seen[o.ID]; o.ID == "" || twice {
+				t.Errorf("%s %s: operationId %q, as of %s", method, path, o.ID, other)
+			}
+			seen[o.ID] = method + " " + path
+		}
+	}
+	for id, want := range map[string]string{
+		"listCoreV1PodForAllNamespaces":       "get /api/v1/pods",
+		"listCoreV1NamespacedPod":             "get /api/v1/namespaces/{namespace}/pods",
+		"deleteCoreV1CollectionNamespacedPod": "delete /api/v1/namespaces/{namespace}/pods",
+		"createCoreV1NamespacedPodBinding":    "post /api/v1/namespaces/{namespace}/pods/{name}/binding",
+		"replaceCoreV1NamespaceFinalize":      "put /api/v1/namespaces/{name}/finalize",
+		"replaceCoreV1NodeStatus":             "put /api/v1/nodes/{name}/status",
+		"patchCoordinationV1NamespacedLease":  "patch /apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{name}",
+	} {
+		if got := seen[id]; got != want {
+			t.Errorf("%s: got %q, want %q", id, got, want)
+		}
+	}
+}
+
 func TestEveryReferenceLeadsSomewhere(t *testing.T) {
 	d := documents()
 	for _, gv := range d.Groups() {

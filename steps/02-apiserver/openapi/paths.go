@@ -49,7 +49,33 @@ type writer struct {
 	*schemas
 	row   *resource.Resource
 	kind  schema.GroupVersionKind
+	sub   string           // the subresource's name
 	place []spec.Parameter // that lead to the path
+}
+
+// id names an operation, as upstream does: generators of clients make functions of
+// these names, such as listCoreV1NamespacedPod and connectCoreV1GetNamespacedPodExec.
+func (w *writer) id(verb, how string) string {
+	gv := w.row.GroupVersion()
+	var group string
+	for word := range strings.SplitSeq(strings.TrimSuffix(cmp.Or(gv.Group, "core"), ".k8s.io"), ".") {
+		group += title(word)
+	}
+	scope, end := "", ""
+	switch {
+	case w.row.Namespaced && len(w.place) == 0:
+		end = "ForAllNamespaces"
+	case w.row.Namespaced:
+		scope = "Namespaced"
+	}
+	return verb + group + title(gv.Version) + how + scope + w.row.Kind + title(w.sub) + end
+}
+
+func title(word string) string {
+	if word == "" {
+		return ""
+	}
+	return strings.ToUpper(word[:1]) + word[1:]
 }
 
 func (w *writer) has(verb string) bool { return !slices.Contains(w.row.Without, verb) }
@@ -78,65 +104,83 @@ func (w *writer) collection() (item spec.PathItemProps) {
 		item.Get = w.list()
 	}
 	if w.has("create") {
-		item.Post = w.operation("post", "create "+article(w.kind.Kind), w.whole(), writeOptions()...)
+		item.Post = w.operation("post", w.id("create", ""), "create "+article(w.kind.Kind), w.whole(), writeOptions()...)
 		w.send(item.Post, encodings, w.whole())
+		may(item.Post, http.StatusCreated, http.StatusAccepted)
 	}
 	if w.has("deletecollection") {
 		status := w.of(reflect.TypeFor[metav1.Status]())
-		item.Delete = w.operation("deletecollection", "delete collection of "+w.kind.Kind, status, append(slices.Clone(listOptions()), deleteOptions()...)...)
+		item.Delete = w.operation("deletecollection", w.id("delete", "Collection"), "delete collection of "+w.kind.Kind, status, append(slices.Clone(listOptions()), deleteOptions()...)...)
 		w.send(item.Delete, encodings, w.of(reflect.TypeFor[metav1.DeleteOptions]()))
 	}
 	return item
 }
 
 func (w *writer) list() *spec.Operation {
-	o := w.operation("list", "list or watch objects of kind "+w.kind.Kind, w.of(reflect.TypeOf(w.row.NewList())), listOptions()...)
+	o := w.operation("list", w.id("list", ""), "list or watch objects of kind "+w.kind.Kind, w.of(reflect.TypeOf(w.row.NewList())), listOptions()...)
 	o.Produces = streams
 	return o
 }
 
 func (w *writer) item() (item spec.PathItemProps) {
 	if w.has("get") {
-		item.Get = w.operation("get", "read the specified "+w.kind.Kind, w.whole())
+		item.Get = w.operation("get", w.id("read", ""), "read the specified "+w.kind.Kind, w.whole())
 	}
 	if w.has("update") {
-		item.Put = w.operation("put", "replace the specified "+w.kind.Kind, w.whole(), writeOptions()...)
+		item.Put = w.operation("put", w.id("replace", ""), "replace the specified "+w.kind.Kind, w.whole(), writeOptions()...)
 		w.send(item.Put, encodings, w.whole())
+		may(item.Put, http.StatusCreated)
 	}
 	if w.has("patch") {
 		item.Patch = w.patch("the specified " + w.kind.Kind)
 	}
 	if w.has("delete") {
-		item.Delete = w.operation("delete", "delete "+article(w.kind.Kind), w.of(reflect.TypeFor[metav1.Status]()), deleteOptions()...)
+		last := w.of(reflect.TypeFor[metav1.Status]())
+		if w.row.ReturnDeleted {
+			last = w.whole()
+		}
+		item.Delete = w.operation("delete", w.id("delete", ""), "delete "+article(w.kind.Kind), last, deleteOptions()...)
 		w.send(item.Delete, encodings, w.of(reflect.TypeFor[metav1.DeleteOptions]()))
+		may(item.Delete, http.StatusAccepted)
 	}
 	return item
 }
 
 func (w *writer) patch(what string) *spec.Operation {
 	force := query("force", "boolean", "Force is going to \"force\" Apply requests. It means user will re-acquire conflicting fields owned by other people.")
-	o := w.operation("patch", "partially update "+what, w.whole(), append(slices.Clone(writeOptions()), force)...)
+	o := w.operation("patch", w.id("patch", ""), "partially update "+what, w.whole(), append(slices.Clone(writeOptions()), force)...)
 	w.send(o, patches, w.of(reflect.TypeFor[metav1.Patch]()))
+	may(o, http.StatusCreated)
 	return o
 }
 
 // subresource describes the three kinds that there are.
 func (w *writer) subresource(sub *resource.Subresource) (item spec.PathItemProps) {
 	of := *w
+	of.sub = sub.Name
 	if sub.Kind != "" {
 		of.kind = sub.GroupVersionKind
 	}
 	what := sub.Name + " of the specified " + w.kind.Kind
 	switch {
 	case sub.Update != nil:
-		item.Get = of.operation("get", "read "+what, w.whole())
-		item.Put = of.operation("put", "replace "+what, w.whole(), writeOptions()...)
-		of.send(item.Put, encodings, w.whole())
-		item.Patch = of.patch(what)
+		has := func(verb string) bool { return !slices.Contains(sub.Without, verb) }
+		if has("get") {
+			item.Get = of.operation("get", of.id("read", ""), "read "+what, w.whole())
+		}
+		if has("update") {
+			item.Put = of.operation("put", of.id("replace", ""), "replace "+what, w.whole(), writeOptions()...)
+			of.send(item.Put, encodings, w.whole())
+			may(item.Put, http.StatusCreated)
+		}
+		if has("patch") {
+			item.Patch = of.patch(what)
+		}
 	case sub.Create != nil:
 		body := w.of(reflect.TypeOf(sub.New()))
-		item.Post = of.operation("post", "create "+what, body, writeOptions()...)
+		item.Post = of.operation("post", of.id("create", ""), "create "+what, body, writeOptions()...)
 		of.send(item.Post, encodings, body)
+		may(item.Post, http.StatusCreated, http.StatusAccepted)
 	default:
 		connect(&of, &item, sub.ConnectMethods, what)
 	}
@@ -144,11 +188,13 @@ func (w *writer) subresource(sub *resource.Subresource) (item spec.PathItemProps
 }
 
 func connect(w *writer, item *spec.PathItemProps, methods []string, what string) {
-	if len(methods) == 0 {
-		methods = []string{http.MethodGet}
+	if len(methods) == 0 || slices.Equal(methods, []string{http.MethodGet}) { // a log is read, though nobody knows how long
+		methods = nil
+		item.Get = w.operation("get", w.id("read", ""), "read "+what, plain("string", ""))
+		item.Get.Produces = append([]string{"text/plain"}, encodings...)
 	}
 	for _, method := range methods {
-		o := w.operation("connect", "connect "+method+" requests to "+what, plain("string", ""))
+		o := w.operation("connect", w.id("connect", title(strings.ToLower(method))), "connect "+method+" requests to "+what, plain("string", ""))
 		o.Produces = []string{"*/*"}
 		switch method {
 		case http.MethodGet:
@@ -165,7 +211,7 @@ func connect(w *writer, item *spec.PathItemProps, methods []string, what string)
 	}
 }
 
-func (w *writer) operation(action, description string, result spec.Schema, parameters ...spec.Parameter) *spec.Operation {
+func (w *writer) operation(action, id, description string, result spec.Schema, parameters ...spec.Parameter) *spec.Operation {
 	gv := w.row.GroupVersion()
 	group, _, _ := strings.Cut(cmp.Or(gv.Group, "core"), ".")
 	return &spec.Operation{
@@ -174,7 +220,9 @@ func (w *writer) operation(action, description string, result spec.Schema, param
 			extensionKind:   kindExtension(w.kind),
 		}},
 		OperationProps: spec.OperationProps{
+			ID:          id,
 			Description: description,
+			Schemes:     []string{"https"},
 			Tags:        []string{group + "_" + gv.Version},
 			Produces:    encodings,
 			Parameters:  parameters,
@@ -186,8 +234,17 @@ func (w *writer) operation(action, description string, result spec.Schema, param
 	}
 }
 
-// send adds the body of a request.
+// may adds codes with which an operation may succeed, too.
+func may(o *spec.Operation, codes ...int) {
+	for _, code := range codes {
+		r := o.Responses.StatusCodeResponses[http.StatusOK]
+		r.Description = http.StatusText(code)
+		o.Responses.StatusCodeResponses[code] = r
+	}
+}
+
+// send adds the body of a request, which only a deletion can do without.
 func (w *writer) send(o *spec.Operation, types []string, body spec.Schema) {
 	o.Consumes = types
-	o.Parameters = append([]spec.Parameter{{ParamProps: spec.ParamProps{Name: "body", In: "body", Schema: &body}}}, o.Parameters...)
+	o.Parameters = append([]spec.Parameter{{ParamProps: spec.ParamProps{Name: "body", In: "body", Required: o.Extensions[extensionAction] != "delete" && o.Extensions[extensionAction] != "deletecollection", Schema: &body}}}, o.Parameters...)
 }

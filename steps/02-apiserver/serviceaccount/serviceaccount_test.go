@@ -347,6 +347,21 @@ func TestAudiences(t *testing.T) {
 	}
 }
 
+func TestAnAudienceIsAListEvenOfOne(t *testing.T) {
+	made, all := tokens(t, Config{Audiences: []string{issuer}}), objects()
+	r, err := made.request(t.Context(), all, "shop", "cart", request(0), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	claims, err := base64.RawURLEncoding.DecodeString(strings.Split(r.Status.Token, ".")[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := `"aud":["` + issuer + `"]`; !strings.Contains(string(claims), want) {
+		t.Errorf("got %s, want %s", claims, want)
+	}
+}
+
 func TestKeysAreRotated(t *testing.T) {
 	all := objects()
 	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)

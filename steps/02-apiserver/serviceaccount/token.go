@@ -29,6 +29,11 @@ type (
 		Secret         *ref   `json:"secret,omitempty"`
 		Node           *ref   `json:"node,omitempty"`
 	}
+	// An audience is a list even of one, as upstream writes it; jwt.Claims would
+	// write a string (RFC 7519, section 4.1.3, allows both).
+	audience struct {
+		Audience []string `json:"aud,omitempty"`
+	}
 	// A ref is one object of a name: a later one of the same name has another UID.
 	ref struct {
 		Name string `json:"name,omitempty"`
@@ -52,12 +57,11 @@ func (t *Tokens) sign(b bound, audiences []string, now time.Time, life time.Dura
 	return jwt.Signed(t.signer).Claims(jwt.Claims{
 		Issuer:    t.conf.Issuer,
 		Subject:   serviceaccount.MakeUsername(b.Namespace, b.ServiceAccount.Name),
-		Audience:  audiences,
 		ID:        uuid.NewString(),
 		IssuedAt:  jwt.NewNumericDate(now),
 		NotBefore: jwt.NewNumericDate(now),
 		Expiry:    jwt.NewNumericDate(now.Add(life)),
-	}).Claims(private{b}).Serialize()
+	}).Claims(private{b}).Claims(audience{audiences}).Serialize()
 }
 
 // A Verifier judges tokens by their signature and by the objects that there are.

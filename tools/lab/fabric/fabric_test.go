@@ -70,8 +70,12 @@ func fabricInNamespace(t *testing.T) error {
 		return err
 	}
 	defer func() { node.Process.Kill(); node.Wait() }()
+	// A new namespace forwards if the machine does.
+	if err := os.WriteFile(forwardFile, []byte("0"), 0); err != nil {
+		return err
+	}
 	if on, err := Forwards(); err != nil || on {
-		return fmt.Errorf("a new namespace forwards: %v, %w", on, err)
+		return fmt.Errorf("forwarding has been turned off, and is on: %v, %w", on, err)
 	}
 	for range 2 {
 		if err := Ensure(plan); err != nil {

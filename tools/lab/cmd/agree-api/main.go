@@ -57,6 +57,13 @@ func run(ctx context.Context, c apiagree.Config, program, folder string, verbose
 	}
 	defer func() { err = errors.Join(err, theirs.Stop()) }()
 	c.Ours, c.Theirs = ours.Config, theirs.Config
+	documents, err := apiagree.Documents(ctx, c.Ours, c.Theirs)
+	if err != nil {
+		return err
+	}
+	for _, line := range documents {
+		fmt.Println("OpenAPI:", line)
+	}
 	classes, meant, err := apiagree.Run(ctx, c)
 	if err != nil {
 		return err
@@ -73,7 +80,7 @@ func run(ctx context.Context, c apiagree.Config, program, folder string, verbose
 		fmt.Printf("%5d are meant to differ: %s\n", n, why)
 	}
 	fmt.Printf("%d requests, %d answers differ, in %d ways\n", c.Cases, different, len(classes))
-	if different > 0 {
+	if different+len(documents) > 0 {
 		return errors.New("the servers do not agree")
 	}
 	return nil
