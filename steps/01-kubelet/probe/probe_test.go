@@ -355,6 +355,31 @@ func TestWhoDoesNotListenYetIsAskedAgainSoon(t *testing.T) {
 	}
 }
 
+func TestWhoDiedBeforeItListenedIsLookedAtInTurn(t *testing.T) {
+	play(t, corev1.Container{ReadinessProbe: command(corev1.Probe{PeriodSeconds: 1})}, func(s *scene) {
+		s.asker = func(execFunc, *corev1.Container, *corev1.Probe) askFunc {
+			return func(context.Context, string, string) answer { return answer{result: Failure, refused: true} }
+		}
+		looks, status := 0, s.conf.Status
+		s.conf.Status = func(uid types.UID) (corev1.PodStatus, bool) {
+			s.set(func() { looks++ })
+			return status(uid)
+		}
+		s.start("1")
+		s.sleep(20 * time.Millisecond)
+		s.set(func() { // it waits to be started again
+			s.status.ContainerStatuses[0].State = corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 1}}
+			looks = 0
+		})
+		s.sleep(time.Minute)
+		s.set(func() {
+			if looks > 65 {
+				t.Errorf("looked %d times in a minute, want once a second", looks)
+			}
+		})
+	})
+}
+
 func TestUpdatesWaitAndTheNewestOfEachWins(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newResults()

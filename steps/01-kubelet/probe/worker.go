@@ -119,7 +119,11 @@ func (w *worker) step(early bool) bool {
 		w.m.results.begin(w.kind, c.ContainerID)
 		w.counter = counter{containerID: c.ContainerID}
 	}
-	switch next(w.kind, w.spec, w.pod, &status, c, w.counter, time.Now()) {
+	what := next(w.kind, w.spec, w.pod, &status, c, w.counter, time.Now())
+	if what != probe {
+		w.counter.refusals = 0 // who can't be asked now is not asked again soon
+	}
+	switch what {
 	case end:
 		return false
 	case fail:
