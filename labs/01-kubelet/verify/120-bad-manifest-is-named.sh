@@ -8,7 +8,7 @@
 # see: lab logs kubelet
 
 setup() {
-	cp "$MANIFESTS/web.yaml" web.yaml
+	cp "$MANIFESTS/web.yaml" copy && mv copy web.yaml || return 1 # whole, or not at all
 	pod web '{.status.containerStatuses[0].containerID}' >before
 	echo "mistake$$" >field # new each time: an old line of the log proves nothing
 	sed "s/containerPort: 8080/$(cat field): 8080/" web.yaml | manifest web.yaml
@@ -21,5 +21,5 @@ probe() {
 }
 
 cleanup() {
-	manifest web.yaml <web.yaml
+	[ ! -e web.yaml ] || manifest web.yaml <web.yaml
 }

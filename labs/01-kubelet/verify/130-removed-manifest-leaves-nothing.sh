@@ -30,7 +30,7 @@ setup() {
 		[ $n -lt 150 ] || { echo "the pod does not run"; return 1; }
 		sleep 0.1
 	done
-	pod leaf '{.metadata.uid}' >uid
+	pod leaf '{.metadata.uid}' >uid || return 1
 	on cat "/proc/$(pid leaf leaf)/root/sys/class/net/eth0/iflink" >interface || return 1 # of the pair's other end
 	traces >during
 	for kind in cgroup mount directory interface; do

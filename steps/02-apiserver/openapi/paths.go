@@ -105,13 +105,13 @@ func (w *writer) collection() (item spec.PathItemProps) {
 	}
 	if w.has("create") {
 		item.Post = w.operation("post", w.id("create", ""), "create "+article(w.kind.Kind), w.whole(), writeOptions()...)
-		w.send(item.Post, encodings, w.whole())
+		w.send(item.Post, encodings, w.whole(), true)
 		may(item.Post, http.StatusCreated, http.StatusAccepted)
 	}
 	if w.has("deletecollection") {
 		status := w.of(reflect.TypeFor[metav1.Status]())
 		item.Delete = w.operation("deletecollection", w.id("delete", "Collection"), "delete collection of "+w.kind.Kind, status, append(slices.Clone(listOptions()), deleteOptions()...)...)
-		w.send(item.Delete, encodings, w.of(reflect.TypeFor[metav1.DeleteOptions]()))
+		w.send(item.Delete, encodings, w.of(reflect.TypeFor[metav1.DeleteOptions]()), false)
 	}
 	return item
 }
@@ -128,7 +128,7 @@ func (w *writer) item() (item spec.PathItemProps) {
 	}
 	if w.has("update") {
 		item.Put = w.operation("put", w.id("replace", ""), "replace the specified "+w.kind.Kind, w.whole(), writeOptions()...)
-		w.send(item.Put, encodings, w.whole())
+		w.send(item.Put, encodings, w.whole(), true)
 		may(item.Put, http.StatusCreated)
 	}
 	if w.has("patch") {
@@ -140,7 +140,7 @@ func (w *writer) item() (item spec.PathItemProps) {
 			last = w.whole()
 		}
 		item.Delete = w.operation("delete", w.id("delete", ""), "delete "+article(w.kind.Kind), last, deleteOptions()...)
-		w.send(item.Delete, encodings, w.of(reflect.TypeFor[metav1.DeleteOptions]()))
+		w.send(item.Delete, encodings, w.of(reflect.TypeFor[metav1.DeleteOptions]()), false)
 		may(item.Delete, http.StatusAccepted)
 	}
 	return item
@@ -149,7 +149,7 @@ func (w *writer) item() (item spec.PathItemProps) {
 func (w *writer) patch(what string) *spec.Operation {
 	force := query("force", "boolean", "Force is going to \"force\" Apply requests. It means user will re-acquire conflicting fields owned by other people.")
 	o := w.operation("patch", w.id("patch", ""), "partially update "+what, w.whole(), append(slices.Clone(writeOptions()), force)...)
-	w.send(o, patches, w.of(reflect.TypeFor[metav1.Patch]()))
+	w.send(o, patches, w.of(reflect.TypeFor[metav1.Patch]()), true)
 	may(o, http.StatusCreated)
 	return o
 }
@@ -170,7 +170,7 @@ func (w *writer) subresource(sub *resource.Subresource) (item spec.PathItemProps
 		}
 		if has("update") {
 			item.Put = of.operation("put", of.id("replace", ""), "replace "+what, w.whole(), writeOptions()...)
-			of.send(item.Put, encodings, w.whole())
+			of.send(item.Put, encodings, w.whole(), true)
 			may(item.Put, http.StatusCreated)
 		}
 		if has("patch") {
@@ -179,7 +179,7 @@ func (w *writer) subresource(sub *resource.Subresource) (item spec.PathItemProps
 	case sub.Create != nil:
 		body := w.of(reflect.TypeOf(sub.New()))
 		item.Post = of.operation("post", of.id("create", ""), "create "+what, body, writeOptions()...)
-		of.send(item.Post, encodings, body)
+		of.send(item.Post, encodings, body, true)
 		may(item.Post, http.StatusCreated, http.StatusAccepted)
 	default:
 		connect(&of, &item, sub.ConnectMethods, what)
@@ -243,8 +243,8 @@ func may(o *spec.Operation, codes ...int) {
 	}
 }
 
-// send adds the body of a request, which only a deletion can do without.
-func (w *writer) send(o *spec.Operation, types []string, body spec.Schema) {
+// send adds the body of a request, which must be there or may be.
+func (w *writer) send(o *spec.Operation, types []string, body spec.Schema, must bool) {
 	o.Consumes = types
-	o.Parameters = append([]spec.Parameter{{ParamProps: spec.ParamProps{Name: "body", In: "body", Required: o.Extensions[extensionAction] != "delete" && o.Extensions[extensionAction] != "deletecollection", Schema: &body}}}, o.Parameters...)
+	o.Parameters = append([]spec.Parameter{{ParamProps: spec.ParamProps{Name: "body", In: "body", Required: must, Schema: &body}}}, o.Parameters...)
 }

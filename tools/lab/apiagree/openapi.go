@@ -42,17 +42,26 @@ type operation struct {
 }
 
 // Documents tells where the OpenAPI documents of two servers say different things about
-// what both of them describe: the models, and the operations of ours.
-func Documents(ctx context.Context, ours, theirs *rest.Config) ([]string, error) {
+// what both of them describe, the models and the operations of ours, and how many models
+// that are. It is an error if there are none: then nothing is compared.
+func Documents(ctx context.Context, ours, theirs *rest.Config) (lines []string, models int, err error) {
 	a, err := read(ctx, ours)
 	if err != nil {
-		return nil, fmt.Errorf("read our OpenAPI document: %w", err)
+		return nil, 0, fmt.Errorf("read our OpenAPI document: %w", err)
 	}
 	b, err := read(ctx, theirs)
 	if err != nil {
-		return nil, fmt.Errorf("read their OpenAPI document: %w", err)
+		return nil, 0, fmt.Errorf("read their OpenAPI document: %w", err)
 	}
-	return disagreements(a, b), nil
+	for name := range a.Definitions {
+		if _, shared := b.Definitions[name]; shared {
+			models++
+		}
+	}
+	if models == 0 || len(a.Paths) == 0 {
+		return nil, 0, fmt.Errorf("the OpenAPI documents have %d models in common, and ours %d paths: nothing is compared", models, len(a.Paths))
+	}
+	return disagreements(a, b), models, nil
 }
 
 func read(ctx context.Context, config *rest.Config) (d document, err error) {

@@ -20,8 +20,8 @@
 // cause is what the learner reads. So a check polls, and never sleeps. Its time
 // is for hangs and slow machines and says nothing about speed.
 //
-// A check that only looks, or touches nothing but what it made, says that it is
-// parallel: it runs beside its neighbours that say so, too.
+// A check that only looks, or changes nothing that its neighbours look at, says that
+// it is parallel: it runs beside those of them that say so, too.
 package check
 
 import (

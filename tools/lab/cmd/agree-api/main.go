@@ -57,13 +57,14 @@ func run(ctx context.Context, c apiagree.Config, program, folder string, verbose
 	}
 	defer func() { err = errors.Join(err, theirs.Stop()) }()
 	c.Ours, c.Theirs = ours.Config, theirs.Config
-	documents, err := apiagree.Documents(ctx, c.Ours, c.Theirs)
+	documents, models, err := apiagree.Documents(ctx, c.Ours, c.Theirs)
 	if err != nil {
 		return err
 	}
 	for _, line := range documents {
 		fmt.Println("OpenAPI:", line)
 	}
+	fmt.Printf("OpenAPI: %d models compared, with the operations: %d differences\n", models, len(documents))
 	classes, meant, err := apiagree.Run(ctx, c)
 	if err != nil {
 		return err
