@@ -181,6 +181,22 @@ func (c *Cache) remove(uid types.UID) *framework.Pod {
 	return p.pod
 }
 
+// A Size is how much a cache holds. The pods are on nodes; some of them are assumed to be.
+type Size struct{ Nodes, Pods, Assumed int }
+
+// Size says how much the cache holds.
+func (c *Cache) Size() Size {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	size := Size{Nodes: len(c.nodes), Pods: len(c.pods)}
+	for _, p := range c.pods {
+		if p.assumed {
+			size.Assumed++
+		}
+	}
+	return size
+}
+
 // Nominate says that a pod waits for its place on a node, which others of lower
 // priority must not take. No node is the end of that.
 func (c *Cache) Nominate(pod *framework.Pod, node string) {

@@ -2,7 +2,7 @@
 //
 // [Decide] is a function: it takes a snapshot of the cluster, a pod, and the
 // plugins of a profile, and gives back a [Decision]. It changes nothing, asks no
-// server, and knows no clock. What it needs from outside, where to begin and how
+// server, and no time decides. What it needs from outside, where to begin and how
 // to break ties, is an argument. So the same question has the same answer
 // whenever it is asked, and whoever holds the snapshot can ask it.
 //
@@ -23,6 +23,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"time"
 
 	"github.com/k8s-groundup/groundup/steps/03-scheduler/framework"
 )
@@ -62,6 +63,9 @@ type From struct {
 
 	// Known makes decisions about pods that are alike quicker; it may be nil.
 	Known *Known
+
+	// Now is the clock by which a decision says how long it took; nil: it does not.
+	Now func() time.Time
 }
 
 // ErrNoNodes says that the cluster has no nodes at all.
@@ -87,6 +91,18 @@ type Decision struct {
 
 	// Filters are the profile's filters as they were prepared for this pod.
 	Filters Filters
+
+	// Spans are how long it took, one extension point after the other.
+	Spans []Span
+}
+
+// A Span is the time that all plugins took together at an extension point, for all
+// nodes: PreFilter, Filter, PreScore or Score. That no node passes the filters is a
+// Success of them.
+type Span struct {
+	Point string
+	Code  framework.Code
+	Took  time.Duration
 }
 
 // A Rejection is the no of the first plugin that said no to a node.
@@ -110,7 +126,9 @@ func Decide(snapshot *framework.Snapshot, pod *framework.Pod, profile *Profile, 
 		d.Err = ErrNoNodes
 		return d
 	}
+	watch := d.time(from.Now)
 	prepared, err := prepare(snapshot, pod, profile)
+	watch.lap("PreFilter", err)
 	d.Filters = prepared.filters
 	if err != nil {
 		d.Err = err
@@ -123,10 +141,46 @@ func Decide(snapshot *framework.Snapshot, pod *framework.Pod, profile *Profile, 
 		}
 	}
 	d.find(snapshot, profile, prepared, from.Start, known)
+	watch.lap("Filter", d.Err)
 	if d.Err == nil {
-		d.choose(snapshot, profile, from.Rand, known)
+		d.choose(snapshot, profile, from.Rand, known, watch)
 	}
 	return d
+}
+
+// A stopwatch writes down how long each part of a decision took. A nil one does not.
+type stopwatch struct {
+	*Decision
+	now   func() time.Time
+	begin time.Time
+}
+
+func (d *Decision) time(now func() time.Time) *stopwatch {
+	if now == nil {
+		return nil
+	}
+	d.Spans = make([]Span, 0, 4)
+	return &stopwatch{d, now, now()}
+}
+
+// lap ends a span, and begins the next.
+func (w *stopwatch) lap(point string, err error) {
+	if w != nil {
+		now := w.now()
+		w.Spans = append(w.Spans, Span{point, code(err), now.Sub(w.begin)})
+		w.begin = now
+	}
+}
+
+func code(err error) framework.Code {
+	var fit *FitError
+	switch {
+	case errors.As(err, &fit) && fit.Early != nil:
+		return fit.Early.Code
+	case err == nil || fit != nil:
+		return framework.Success
+	}
+	return framework.Error
 }
 
 // find fills in which nodes are feasible and which are not.
@@ -174,12 +228,12 @@ func wanted(nodes, percentage int) int {
 }
 
 // choose scores the feasible nodes and picks one of those with the highest sum.
-func (d *Decision) choose(snapshot *framework.Snapshot, profile *Profile, random *rand.Rand, known *Known) {
+func (d *Decision) choose(snapshot *framework.Snapshot, profile *Profile, random *rand.Rand, known *Known, watch *stopwatch) {
 	if len(d.Feasible) == 1 {
 		d.Node = d.Feasible[0].Name
 		return
 	}
-	if d.Err = d.score(snapshot, profile, known); d.Err != nil {
+	if d.Err = d.score(snapshot, profile, known, watch); d.Err != nil {
 		return
 	}
 	best, ties := 0, 0
@@ -199,12 +253,13 @@ func (d *Decision) choose(snapshot *framework.Snapshot, profile *Profile, random
 }
 
 // score fills in Scores and Totals.
-func (d *Decision) score(snapshot *framework.Snapshot, profile *Profile, known *Known) error {
+func (d *Decision) score(snapshot *framework.Snapshot, profile *Profile, known *Known, watch *stopwatch) (err error) {
 	scorers := make([]framework.Score, 0, len(profile.Scores))
 	knowable := make([]int, 0, len(profile.Scores)) // by scorer: where Known has its scores, or -1
 	for place, weighted := range profile.Scores {
 		scorer, err := prepareScore(snapshot, d.Pod, d.Feasible, weighted.Plugin)
 		if err != nil {
+			watch.lap("PreScore", err)
 			return err
 		}
 		if scorer != nil {
@@ -216,6 +271,8 @@ func (d *Decision) score(snapshot *framework.Snapshot, profile *Profile, known *
 			d.Scores = append(d.Scores, Column{Plugin: weighted.Plugin.Name(), Weight: weighted.Weight})
 		}
 	}
+	watch.lap("PreScore", nil)
+	defer func() { watch.lap("Score", err) }()
 	n := len(d.Feasible)
 	block := make([]int64, (len(scorers)+1)*n)
 	d.Totals, block = block[:n], block[n:]

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/k8s-groundup/groundup/steps/03-scheduler/decide"
@@ -226,3 +227,48 @@ func TestPluginsThatMisbehave(t *testing.T) {
 		}
 	}
 }
+
+// A clock that is a second later each time says how often it is asked, too.
+func TestADecisionSaysHowLongItTook(t *testing.T) {
+	broken := defaultProfile(t)
+	broken.Scores = []decide.Weighted{{Plugin: brokenScore{}, Weight: 1}}
+	for _, row := range []struct {
+		name    string
+		nodes   int
+		pod     string
+		profile *decide.Profile
+		want    string
+	}{
+		{name: "no nodes", want: "[]"},
+		{name: "one node, no choice", nodes: 1, want: "[{PreFilter Success 1s} {Filter Success 1s}]"},
+		{name: "a choice", nodes: 2, want: "[{PreFilter Success 1s} {Filter Success 1s} {PreScore Success 1s} {Score Success 1s}]"},
+		{name: "no node fits", nodes: 2, pod: `spec: {containers: [{name: c, resources: {requests: {cpu: 999}}}]}`, want: "[{PreFilter Success 1s} {Filter Success 1s}]"},
+		{name: "no node can be right", nodes: 2, want: "[{PreFilter UnschedulableAndUnresolvable 1s}]",
+			pod: `spec: {affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: [{matchFields: [
+				{key: metadata.name, operator: In, values: [a]}, {key: metadata.name, operator: In, values: [b]}]}]}}}}`},
+		{name: "a plugin is broken", nodes: 2, profile: broken, want: "[{PreFilter Success 1s} {Filter Success 1s} {PreScore Success 1s} {Score Error 1s}]"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			var nodes []*framework.Node
+			for i := range row.nodes {
+				nodes = append(nodes, frameworktest.Node(t, fmt.Sprint(i), ""))
+			}
+			profile := row.profile
+			if profile == nil {
+				profile = defaultProfile(t)
+			}
+			now := time.Unix(0, 0)
+			from := decide.From{Rand: frameworktest.Rand(), Now: func() time.Time { now = now.Add(time.Second); return now }}
+			d := decide.Decide(frameworktest.Snapshot(nodes...), frameworktest.Pod(t, "new", row.pod), profile, from)
+			if got := fmt.Sprint(d.Spans); got != row.want {
+				t.Errorf("got  %s\nwant %s", got, row.want)
+			}
+		})
+	}
+}
+
+// brokenScore scores more than there is.
+type brokenScore struct{}
+
+func (brokenScore) Name() string                                { return "Broken" }
+func (brokenScore) Score(*framework.Pod, *framework.Node) int64 { return framework.MaxScore + 1 }

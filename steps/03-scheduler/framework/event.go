@@ -2,6 +2,7 @@ package framework
 
 import (
 	"maps"
+	"math/bits"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -36,6 +37,25 @@ const (
 	// has no objects.
 	Anything Action = 1<<iota - 1
 )
+
+// String is upstream's name of the action, by which metrics count it; of several, of
+// the first. Upstream: k8s.io/kube-scheduler/framework, ClusterEvent.Label.
+func (a Action) String() string {
+	if a == Anything {
+		return "*All"
+	}
+	if first := bits.TrailingZeros(uint(a)); first < len(actions) {
+		return actions[first]
+	}
+	return ""
+}
+
+// actions are in the order of their bits.
+var actions = [...]string{
+	"AssignedPodAdd", "AssignedPodDelete", "AssignedPodUpdatePodLabel", "AssignedPodUpdatePodScaleDown",
+	"TargetPodUpdatePodLabel", "TargetPodUpdatePodScaleDown", "TargetPodUpdatePodToleration", "TargetPodUpdatePodSchedulingGatesEliminated",
+	"NodeAdd", "NodeDelete", "NodeUpdateNodeAllocatable", "NodeUpdateNodeLabel", "NodeUpdateNodeTaint",
+}
 
 // An Event is a change in the cluster that may be good news for a waiting pod.
 // Old is nil when something was added, New when it was removed.

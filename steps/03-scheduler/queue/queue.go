@@ -24,6 +24,7 @@
 package queue
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -51,6 +52,7 @@ type Item struct {
 	index    int // in its heap
 }
 
+// A place is where in a queue an item is.
 type place int
 
 const (
@@ -63,13 +65,27 @@ const (
 	inFlight
 )
 
+// String is the queue's name in metrics. Upstream counts whoever is held among the
+// unschedulable when it enters.
+func (p place) String() string {
+	switch p {
+	case active:
+		return "active"
+	case backingOff, erring:
+		return "backoff"
+	case unschedulable, held:
+		return "unschedulable"
+	}
+	return ""
+}
+
 // A Config says how a queue orders and moves its pods.
 type Config struct {
 	// Less says whether a is looked at before b.
 	Less func(a, b *Item) bool
-	// Held says whether a pod may not be looked at before it is changed itself: it
-	// has scheduling gates.
-	Held func(*framework.Pod) bool
+	// Held names the plugin that says that a pod may not be looked at before it is
+	// changed itself, as it has scheduling gates. Empty: it may.
+	Held func(*framework.Pod) (by string)
 	// Helps asks the plugins that rejected the pod whether the event could make it
 	// schedulable.
 	Helps func(*Item, framework.Event) bool
@@ -91,12 +107,27 @@ type Queue struct {
 	deciding map[types.UID]int            // popped and not decided: where in happened its events begin
 	changed  map[types.UID]*framework.Pod // what became of pods in flight; nil if they are gone
 	happened []framework.Event            // since the earliest of deciding was popped
+
+	entered map[Entry]int
 }
+
+// An Entry is where pods came in, and why: for metrics, in upstream's words.
+type Entry struct{ Queue, Event string }
+
+// What makes pods change their place besides events of the cluster.
+// Upstream: pkg/scheduler/framework/events.go.
+const (
+	podAdded         = "UnscheduledPodAdd"
+	attemptFailed    = "ScheduleAttemptFailure"
+	backedOff        = "BackoffComplete"
+	poppedEarly      = "PopFromBackoffQ"
+	waitedLongEnough = "UnschedulableTimeout"
+)
 
 // New returns an empty queue.
 func New(c Config) *Queue {
 	q := &Queue{Config: c, items: map[types.UID]*Item{}, unschedulable: map[types.UID]*Item{}, held: map[types.UID]*Item{},
-		deciding: map[types.UID]int{}, changed: map[types.UID]*framework.Pod{}}
+		deciding: map[types.UID]int{}, changed: map[types.UID]*framework.Pod{}, entered: map[Entry]int{}}
 	q.active.less = c.Less
 	q.backingOff.less = earlier
 	q.erring.less = earlier
@@ -113,11 +144,11 @@ func (q *Queue) Add(pod *framework.Pod, now time.Time) {
 	}
 	item := &Item{Pod: pod, Added: now, Since: now}
 	q.items[pod.UID] = item
-	if q.Held(pod) {
-		q.put(item, held)
+	if q.Held(pod) != "" {
+		q.put(item, held, podAdded)
 		return
 	}
-	q.put(item, active)
+	q.put(item, active, podAdded)
 }
 
 // Update replaces a pod with a newer version of it, which may help it.
@@ -132,13 +163,13 @@ func (q *Queue) Update(pod *framework.Pod, now time.Time) {
 	switch {
 	case item.place == inFlight:
 		q.keep(change)
-	case item.place == held && !q.Held(pod):
+	case item.place == held && q.Held(pod) == "":
 		q.leave(item)
 		item.Added, item.Since = now, now
-		q.put(item, active)
+		q.put(item, active, change.Action.String())
 	case item.place == unschedulable && change.Action != 0 && q.Helps(item, change):
 		q.leave(item)
-		q.requeue(item, now)
+		q.requeue(item, change.Action.String(), now)
 	}
 }
 
@@ -180,10 +211,10 @@ func (q *Queue) Delete(uid types.UID) {
 func (q *Queue) Pop() *Item {
 	item := q.active.pop()
 	if item == nil {
-		item = q.backingOff.pop()
-	}
-	if item == nil {
-		return nil
+		if item = q.backingOff.pop(); item == nil {
+			return nil
+		}
+		q.entered[Entry{active.String(), poppedEarly}]++
 	}
 	item.place = inFlight
 	item.Attempts++
@@ -220,9 +251,9 @@ func (q *Queue) Reject(item *Item, by []string, now time.Time) (waits bool) {
 	helped := slices.ContainsFunc(q.happened[begin:], func(e framework.Event) bool { return q.Helps(item, e) })
 	q.Decided(item)
 	if helped {
-		q.requeue(item, now)
+		q.requeue(item, attemptFailed, now)
 	} else {
-		q.put(item, unschedulable)
+		q.put(item, unschedulable, attemptFailed)
 	}
 	return true
 }
@@ -232,7 +263,7 @@ func (q *Queue) Reject(item *Item, by []string, now time.Time) (waits bool) {
 func (q *Queue) Fail(item *Item, now time.Time) (waits bool) {
 	q.Decided(item)
 	if waits = q.back(item, nil, now); waits {
-		q.requeue(item, now)
+		q.requeue(item, attemptFailed, now)
 	}
 	return waits
 }
@@ -270,7 +301,7 @@ func (q *Queue) Happened(e framework.Event, now time.Time) {
 	for _, item := range q.unschedulable {
 		if q.Helps(item, e) {
 			q.leave(item)
-			q.requeue(item, now)
+			q.requeue(item, e.Action.String(), now)
 		}
 	}
 }
@@ -289,7 +320,7 @@ const often = 30 * time.Second
 func (q *Queue) Advance(now time.Time) (next time.Time) {
 	for _, h := range []*heap{&q.backingOff, &q.erring} {
 		for len(h.items) > 0 && !h.items[0].due.After(now) {
-			q.put(h.pop(), active)
+			q.put(h.pop(), active, backedOff)
 		}
 	}
 	next = now.Add(often)
@@ -297,7 +328,7 @@ func (q *Queue) Advance(now time.Time) (next time.Time) {
 		end := item.Since.Add(q.MaxWait)
 		if !end.After(now) {
 			q.leave(item)
-			q.requeue(item, now)
+			q.requeue(item, waitedLongEnough, now)
 		} else if end.Before(next) {
 			next = end
 		}
@@ -319,20 +350,21 @@ func (q *Queue) Due() (due time.Time, ok bool) {
 }
 
 // requeue makes a pod active, at once or when it has backed off.
-func (q *Queue) requeue(item *Item, now time.Time) {
+func (q *Queue) requeue(item *Item, event string, now time.Time) {
 	switch {
 	case !item.due.After(now):
-		q.put(item, active)
+		q.put(item, active, event)
 	case len(item.RejectedBy) == 0:
-		q.put(item, erring)
+		q.put(item, erring, event)
 	default:
-		q.put(item, backingOff)
+		q.put(item, backingOff, event)
 	}
 }
 
 // put gives an item that is nowhere its place.
-func (q *Queue) put(item *Item, p place) {
+func (q *Queue) put(item *Item, p place, event string) {
 	item.place = p
+	q.entered[Entry{p.String(), event}]++
 	if h := q.heap(p); h != nil {
 		h.push(item)
 	} else {
@@ -383,4 +415,29 @@ type Count struct{ Active, Backoff, Unschedulable, Gated int }
 // Count says how many pods wait, and for what.
 func (q *Queue) Count() Count {
 	return Count{len(q.active.items), len(q.backingOff.items) + len(q.erring.items), len(q.unschedulable), len(q.held)}
+}
+
+// Entered says how many pods have ever come where, and why. It is the caller's.
+func (q *Queue) Entered() map[Entry]int { return maps.Clone(q.entered) }
+
+// A Rejection is a plugin that keeps pods of a profile waiting.
+type Rejection struct{ Plugin, Profile string }
+
+// Rejections says how many pods wait because of which plugin: each counts for every
+// plugin that has rejected it.
+func (q *Queue) Rejections() map[Rejection]int {
+	pods := map[Rejection]int{}
+	for _, item := range q.items {
+		profile := item.Pod.Spec.SchedulerName
+		switch item.place {
+		case inFlight:
+		case held:
+			pods[Rejection{q.Held(item.Pod), profile}]++
+		default:
+			for _, plugin := range item.RejectedBy {
+				pods[Rejection{plugin, profile}]++
+			}
+		}
+	}
+	return pods
 }

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -50,7 +51,12 @@ func newQueue() *Queue {
 			}
 			return a.Since.Before(b.Since)
 		},
-		Held: func(p *framework.Pod) bool { return len(p.Spec.SchedulingGates) > 0 },
+		Held: func(p *framework.Pod) string {
+			if len(p.Spec.SchedulingGates) > 0 {
+				return "SchedulingGates"
+			}
+			return ""
+		},
 		Helps: func(item *Item, e framework.Event) bool {
 			return slices.ContainsFunc(item.RejectedBy, func(name string) bool { return e.Is(helped[name]) })
 		},
@@ -360,4 +366,68 @@ func check(t *testing.T, q *Queue, here map[types.UID]bool, flying int, now time
 			t.Fatalf("%s backs off for %v", item.Pod.Name, item.due.Sub(item.Since))
 		}
 	}
+}
+
+func TestCountsWhoEntersWhereAndWhy(t *testing.T) {
+	q := newQueue()
+	q.Add(pod("a"), at(0))
+	q.Add(pod("gated", gate), at(0))
+	q.Reject(q.expect(t, "a"), []string{"nodes"}, at(0))
+	q.Happened(podRemoved, at(0.1)) // does not help
+	q.Happened(nodeAdded, at(0.2))  // backs off
+	q.Reject(q.expect(t, "a"), []string{"pods"}, at(0.3))
+	q.Update(pod("a", label("x")), at(0.4))
+	q.Advance(at(60))
+	q.Reject(q.expect(t, "a"), []string{"pods"}, at(60))
+	q.Advance(at(600))
+	q.Fail(q.expect(t, "a"), at(600))
+	q.Update(pod("gated"), at(601))
+	want := map[Entry]int{
+		{"active", "UnscheduledPodAdd"}:                           1,
+		{"unschedulable", "UnscheduledPodAdd"}:                    1,
+		{"unschedulable", "ScheduleAttemptFailure"}:               3,
+		{"backoff", "NodeAdd"}:                                    1,
+		{"active", "PopFromBackoffQ"}:                             1,
+		{"backoff", "TargetPodUpdatePodLabel"}:                    1,
+		{"active", "BackoffComplete"}:                             1,
+		{"active", "UnschedulableTimeout"}:                        1,
+		{"backoff", "ScheduleAttemptFailure"}:                     1,
+		{"active", "TargetPodUpdatePodSchedulingGatesEliminated"}: 1,
+	}
+	if got := q.Entered(); !maps.Equal(got, want) {
+		t.Errorf("got  %v\nwant %v", got, want)
+	}
+}
+
+func TestWhoKeepsPodsWaiting(t *testing.T) {
+	q := newQueue()
+	for i, by := range [][]string{{"nodes"}, {"nodes", "pods"}, nil} {
+		name := fmt.Sprint(i)
+		q.Add(pod(name), at(0))
+		q.deliver(q.expect(t, name), by)
+	}
+	q.Add(pod("gated", gate), at(0))
+	q.Add(pod("new"), at(0))
+	want := map[Rejection]int{{"nodes", ""}: 2, {"pods", ""}: 1, {"SchedulingGates", ""}: 1}
+	if got := q.Rejections(); !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	q.Happened(nodeAdded, at(100))
+	if got := q.Rejections(); !maps.Equal(got, want) {
+		t.Errorf("until it is its turn it has been rejected: got %v, want %v", got, want)
+	}
+	for q.Pop() != nil {
+	}
+	if got := q.Rejections(); len(got) != 1 {
+		t.Errorf("while they are decided about nobody has rejected them: got %v", got)
+	}
+}
+
+// deliver gives an item back, as the scheduler does.
+func (q *Queue) deliver(item *Item, by []string) {
+	if by == nil {
+		q.Fail(item, at(0))
+		return
+	}
+	q.Reject(item, by, at(0))
 }

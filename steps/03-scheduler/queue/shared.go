@@ -132,3 +132,15 @@ func (s *Shared) Count() (c Count) {
 	defer s.mu.Unlock()
 	return s.queue.Count()
 }
+
+func (s *Shared) Entered() map[Entry]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.queue.Entered()
+}
+
+func (s *Shared) Rejections() map[Rejection]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.queue.Rejections()
+}

@@ -184,11 +184,15 @@ func (r *Recorder) tell(ctx context.Context, e *eventsv1.Event) {
 	}
 }
 
-// patch tells of a series, and of its beginning if the server has forgotten it.
+// patch tells of a series, and of its beginning if the server has forgotten it, or has
+// not heard of it yet: another sender may be telling of that at this moment.
 func (r *Recorder) patch(ctx context.Context, e *eventsv1.Event) error {
 	err := r.Sink.Patch(ctx, e)
 	if apierrors.IsNotFound(err) {
-		return r.Sink.Create(ctx, e)
+		err = r.Sink.Create(ctx, e)
+	}
+	if apierrors.IsAlreadyExists(err) {
+		err = r.Sink.Patch(ctx, e)
 	}
 	return err
 }

@@ -54,12 +54,33 @@ func (f *fake) write(e *eventsv1.Event, into *[]told) error {
 func (f *fake) Create(_ context.Context, e *eventsv1.Event) error { return f.write(e, &f.created) }
 func (f *fake) Patch(_ context.Context, e *eventsv1.Event) error  { return f.write(e, &f.patched) }
 
+// A strict sink knows which events there are, as a server does.
+type strict struct {
+	*fake
+	names *sync.Map
+}
+
+func (s strict) Create(ctx context.Context, e *eventsv1.Event) error {
+	time.Sleep(s.takes)
+	if _, exists := s.names.LoadOrStore(e.Name, true); exists {
+		return apierrors.NewAlreadyExists(schema.GroupResource{Resource: "events"}, e.Name)
+	}
+	return s.fake.Create(ctx, e)
+}
+
+func (s strict) Patch(ctx context.Context, e *eventsv1.Event) error {
+	if _, exists := s.names.Load(e.Name); !exists {
+		return apierrors.NewNotFound(schema.GroupResource{Resource: "events"}, e.Name)
+	}
+	return s.fake.Patch(ctx, e)
+}
+
 func pod(name string) *corev1.Pod {
 	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "ns"}}
 }
 
 // record runs a recorder while f says things, and until all of them are told.
-func record(t *testing.T, sink *fake, busy func() bool, f func(r *Recorder)) {
+func record(t *testing.T, sink Sink, busy func() bool, f func(r *Recorder)) {
 	synctest.Test(t, func(t *testing.T) {
 		r := New(Config{Sink: sink, Scheme: scheme.Scheme, Busy: busy, Log: slog.New(slog.DiscardHandler)})
 		ctx, cancel := context.WithCancel(t.Context())
@@ -92,6 +113,20 @@ func (f *fake) after(d time.Duration) (created, patched []told) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Clone(f.created), slices.Clone(f.patched)
+}
+
+// Senders are many: the second event of a series may be told of before the first.
+func TestASeriesOfWhichTheServerHasNotHeardYet(t *testing.T) {
+	sink := &fake{takes: 10 * time.Millisecond}
+	record(t, strict{sink, &sync.Map{}}, idle, func(r *Recorder) {
+		failed(r)
+		failed(r)
+		created, patched := sink.after(time.Second)
+		all := slices.Concat(created, patched)
+		if last := all[len(all)-1].event; len(created) != 1 || last.Series == nil || last.Series.Count != 2 {
+			t.Errorf("%d were created and %d patched, at last with the series %+v, want a count of 2", len(created), len(patched), last.Series)
+		}
+	})
 }
 
 func TestEventsStandBackWhileBindsAreUnderWay(t *testing.T) {

@@ -18,8 +18,11 @@ import (
 // bind writes the one field.
 func (s *Scheduler) bind(ctx context.Context, item *queue.Item, profile *Profile, node string, begin time.Time) {
 	pod := item.Pod
+	posted := time.Now()
 	err := s.insist(ctx, pod, node)
+	took := time.Since(posted)
 	if err == nil {
+		s.Observer.Ran(profile.Name, "Bind", framework.Success, took)
 		s.queue.Done(item)
 		s.Observer.Attempted(profile.Name, "scheduled", item, time.Since(begin))
 		profile.Recorder.Eventf(pod.Pod, nil, corev1.EventTypeNormal, "Scheduled", "Binding", "Successfully assigned %v/%v to %v", pod.Namespace, pod.Name, node)
@@ -28,6 +31,7 @@ func (s *Scheduler) bind(ctx context.Context, item *queue.Item, profile *Profile
 	if ctx.Err() != nil {
 		return // nobody knows, and nobody is here to ask again
 	}
+	s.Observer.Ran(profile.Name, "Bind", framework.Error, took)
 	if assumed := s.cache.Forget(pod.UID); assumed != nil {
 		s.happened(framework.Event{Action: framework.PodRemoved, OldPod: assumed})
 	}

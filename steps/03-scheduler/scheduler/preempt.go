@@ -21,8 +21,13 @@ func (s *Scheduler) preempt(profile *Profile, d *decide.Decision, fit *decide.Fi
 		return preempt.Plan{}
 	}
 	options := *profile.Preemption
-	options.Rand, options.Now, options.Budgets = s.from.Rand, time.Now(), s.Lists.Budgets()
+	begin, code := time.Now(), framework.Success
+	options.Rand, options.Now, options.Budgets = s.from.Rand, begin, s.Lists.Budgets()
 	plan := preempt.Preempt(&s.snapshot, d, options)
+	if plan.Node == "" {
+		code = framework.Unschedulable
+	}
+	s.Observer.Ran(profile.Name, "PostFilter", code, time.Since(begin))
 	fit.Preemption = plan.Message
 	s.Observer.Preempted(len(plan.Victims))
 	for _, other := range plan.Displaced {

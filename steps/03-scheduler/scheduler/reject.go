@@ -37,7 +37,7 @@ func (s *Scheduler) reject(ctx context.Context, item *queue.Item, profile *Profi
 		result, reason = "error", corev1.PodReasonSchedulerError
 		s.Log.Error("decide about a pod", "pod", item.Pod.Namespace+"/"+item.Pod.Name, "err", d.Err)
 	}
-	s.Observer.Decided(d)
+	s.Observer.Decided(d, time.Since(begin))
 	s.Observer.Attempted(profile.Name, result, item, time.Since(begin))
 	nominated := &plan.Node
 	if plan.Keep {

@@ -79,8 +79,12 @@ type Observer interface {
 	// Attempted: result is "scheduled", "unschedulable" or "error", as upstream's
 	// metrics have it.
 	Attempted(profile, result string, item *queue.Item, took time.Duration)
-	// Decided has the decision; it is not changed any more.
-	Decided(*decide.Decision)
+	// Decided has the decision, which is not changed any more, and how long it took
+	// from the snapshot until it was clear what becomes of the pod.
+	Decided(d *decide.Decision, took time.Duration)
+	// Ran says how long an extension point took that is no part of a decision:
+	// PostFilter or Bind.
+	Ran(profile, point string, code framework.Code, took time.Duration)
 	// Preempted says how many pods an attempt to make room will end.
 	Preempted(victims int)
 }
@@ -121,7 +125,7 @@ const maxWait = 5 * time.Minute
 // New returns a scheduler that knows of nothing yet. There is at least one profile.
 func New(c Config) *Scheduler {
 	s := &Scheduler{Config: c, cache: cache.New(), knows: make(chan struct{}), writers: newCrew(c.Writes)}
-	s.from.Known = &decide.Known{}
+	s.from.Known, s.from.Now = &decide.Known{}, time.Now
 	s.from.Rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
 	sort := slices.Collect(maps.Values(s.Profiles))[0].Sort // all have the same
 	s.queue = queue.NewShared(queue.Config{
@@ -139,6 +143,22 @@ func New(c Config) *Scheduler {
 
 // Pending says how many pods wait.
 func (s *Scheduler) Pending() queue.Count { return s.queue.Count() }
+
+// State is what the scheduler has in mind at the moment.
+func (s *Scheduler) State() State {
+	state := State{Pending: s.queue.Count(), Entered: s.queue.Entered(), Rejections: s.queue.Rejections(), Cache: s.cache.Size(), Writing: len(s.writers.busy)}
+	maps.DeleteFunc(state.Rejections, func(r queue.Rejection, _ int) bool { return r.Plugin == noNodes })
+	return state
+}
+
+// A State is what a scheduler has in mind.
+type State struct {
+	Pending    queue.Count
+	Entered    map[queue.Entry]int
+	Rejections map[queue.Rejection]int
+	Cache      cache.Size
+	Writing    int // requests to the API server, most of them binds
+}
 
 // Busy says whether pods are being decided about or bound.
 func (s *Scheduler) Busy() bool { return len(s.writers.busy) > 0 || s.Pending().Active > 0 }
@@ -183,7 +203,7 @@ func (s *Scheduler) schedule(ctx context.Context, item *queue.Item) {
 		s.reject(ctx, item, profile, decision, begin)
 		return
 	}
-	s.Observer.Decided(decision)
+	s.Observer.Decided(decision, time.Since(begin))
 	if err := s.cache.Assume(pod, decision.Node); err != nil {
 		s.Log.Debug("somebody else was faster", "err", err)
 		s.queue.Fail(item)
@@ -193,11 +213,14 @@ func (s *Scheduler) schedule(ctx context.Context, item *queue.Item) {
 	s.writers.do(func() { s.bind(ctx, item, profile, decision.Node, begin) })
 }
 
-// held asks the plugins that keep a pod from the queue.
-func (s *Scheduler) held(pod *framework.Pod) bool {
-	return slices.ContainsFunc(s.Profiles[pod.Spec.SchedulerName].PreEnqueue, func(p framework.PreEnqueuePlugin) bool {
-		return !p.PreEnqueue(pod).OK()
-	})
+// held names the plugin that keeps a pod from the queue, if one does.
+func (s *Scheduler) held(pod *framework.Pod) (by string) {
+	for _, p := range s.Profiles[pod.Spec.SchedulerName].PreEnqueue {
+		if !p.PreEnqueue(pod).OK() {
+			return p.Name()
+		}
+	}
+	return ""
 }
 
 // helps asks the plugins that rejected a pod whether an event could help it.

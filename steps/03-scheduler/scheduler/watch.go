@@ -10,6 +10,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/informers"
 	coreinformers "k8s.io/client-go/informers/core/v1"
@@ -87,6 +88,13 @@ func (s *Scheduler) catchUp(ctx context.Context) error {
 		}
 	}
 	return ctx.Err()
+}
+
+// Pods returns the pods that have not come to their end, with and without a node. They
+// belong to the informer.
+func (s *Scheduler) Pods() []*corev1.Pod {
+	pods, _ := s.Informers.Core().V1().Pods().Lister().List(labels.Everything()) // what is in memory can be listed
+	return pods
 }
 
 // Ready says whether the scheduler knows the cluster.

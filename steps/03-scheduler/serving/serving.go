@@ -33,7 +33,8 @@ type Handlers struct {
 	Checks    []health.Check // of /readyz, and those that are of its life of /healthz; /livez is well while there is an answer
 	Log       *slog.Logger
 	Metrics   http.Handler
-	Config    any // /configz
+	Resources http.Handler // /metrics/resources
+	Config    any          // /configz
 	Why       http.Handler
 	Profiling bool
 }
@@ -47,7 +48,7 @@ func (h Handlers) Handler(access Access) http.Handler {
 		mux.Handle("GET /"+name, health.Handler(name, checks, h.Log))
 		mux.Handle("GET /"+name+"/", health.Handler(name, checks, h.Log))
 	}
-	guarded := map[string]http.Handler{"/metrics": h.Metrics, "/configz": asJSON(h.Config), "/debug/why": h.Why}
+	guarded := map[string]http.Handler{"/metrics": h.Metrics, "/metrics/resources": h.Resources, "/configz": asJSON(h.Config), "/debug/why": h.Why}
 	if h.Profiling {
 		guarded["/debug/pprof/"] = http.HandlerFunc(pprof.Index)
 		guarded["/debug/pprof/profile"] = http.HandlerFunc(pprof.Profile)

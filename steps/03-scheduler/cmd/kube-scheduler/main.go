@@ -88,7 +88,7 @@ func run(ctx context.Context, args []string, stderr io.Writer) error {
 		Clock:          clock.RealClock{},
 		Log:            log,
 	})
-	watching.Metrics = metrics.New(s.Pending)
+	watching.Metrics = metrics.New(s.State)
 	news := recorder.New(recorder.Config{Sink: recorder.To(others), Scheme: scheme.Scheme, Busy: s.Busy, Log: log})
 	for name, p := range profiles {
 		p.Recorder = news.Of(name)
@@ -109,7 +109,7 @@ func run(ctx context.Context, args []string, stderr io.Writer) error {
 			{Name: "leaderElection", Ask: func(context.Context) error { return election.check() }},
 			{Name: "informer-sync", Ask: func(context.Context) error { return s.Ready() }, Ready: true},
 		},
-		Log: log, Metrics: watching.Metrics.Handler(), Config: conf, Why: &watching.Decisions, Profiling: *conf.EnableProfiling,
+		Log: log, Metrics: watching.Metrics.Handler(), Resources: metrics.Resources(s.Pods), Config: conf, Why: &watching.Decisions, Profiling: *conf.EnableProfiling,
 	}.Handler(access)
 
 	group, ctx := errgroup.WithContext(ctx)
@@ -147,4 +147,7 @@ type observer struct {
 }
 
 // Decided implements scheduler.Observer.
-func (o *observer) Decided(d *decide.Decision) { o.Decisions.Decided(d) }
+func (o *observer) Decided(d *decide.Decision, took time.Duration) {
+	o.Decisions.Decided(d)
+	o.Metrics.Decided(d, took)
+}

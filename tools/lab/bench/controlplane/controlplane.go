@@ -25,6 +25,10 @@ type Server struct {
 	Ready      time.Duration // from the start of the first process to /readyz
 }
 
+// nobody is what upstream's API server says where it is, which no one asks it: left to
+// itself it looks for a default route, and does not start without one, as on a train.
+const nobody = "192.0.2.1"
+
 // startTimeout is for hangs.
 const startTimeout = 2 * time.Minute
 
@@ -74,7 +78,7 @@ func StartUpstream(ctx context.Context, folder, dir string) (*Server, error) {
 		return nil, err
 	}
 	files := pki.Files{Dir: certs}
-	if err := s.Run(dir, filepath.Join(folder, "kube-apiserver"), "--etcd-servers="+etcd, "--secure-port="+ports[0], "--bind-address=127.0.0.1",
+	if err := s.Run(dir, filepath.Join(folder, "kube-apiserver"), "--etcd-servers="+etcd, "--secure-port="+ports[0], "--bind-address=127.0.0.1", "--advertise-address="+nobody,
 		"--client-ca-file="+files.CA(), "--tls-cert-file="+files.Serving(), "--tls-private-key-file="+pki.Key(files.Serving()),
 		"--service-account-issuer=https://kubernetes.default.svc", "--service-account-key-file="+files.ServiceAccount(), "--service-account-signing-key-file="+pki.Key(files.ServiceAccount()),
 		"--service-cluster-ip-range=10.96.0.0/16", "--authorization-mode=Node,RBAC"); err != nil {
