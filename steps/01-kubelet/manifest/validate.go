@@ -72,13 +72,13 @@ func (f *findings) podNames(spec *corev1.PodSpec, p *field.Path) {
 	}
 	subdomains := []struct{ field, name string }{{"serviceAccountName", spec.ServiceAccountName}, {"nodeName", spec.NodeName},
 		{"priorityClassName", spec.PriorityClassName}}
-	if spec.RuntimeClassName != nil {
-		subdomains = append(subdomains, struct{ field, name string }{"runtimeClassName", *spec.RuntimeClassName})
-	}
 	for _, n := range subdomains {
 		if n.name != "" {
 			f.invalid(p.Child(n.field), n.name, apivalidation.NameIsDNSSubdomain(n.name, false)...)
 		}
+	}
+	if name := spec.RuntimeClassName; name != nil { // an empty one is a name, too
+		f.invalid(p.Child("runtimeClassName"), *name, apivalidation.NameIsDNSSubdomain(*name, false)...)
 	}
 	for i, alias := range spec.HostAliases {
 		at := p.Child("hostAliases").Index(i)

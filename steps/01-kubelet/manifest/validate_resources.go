@@ -28,7 +28,7 @@ func (f *findings) resources(r corev1.ResourceRequirements, p *field.Path) {
 		want := r.Requests[name]
 		f.quantity(name, want, requests.Key(string(name)))
 		limit, limited := r.Limits[name]
-		switch overcommit := name == corev1.ResourceCPU || name == corev1.ResourceMemory || name == corev1.ResourceEphemeralStorage; {
+		switch overcommit := isNative(name) && !isHuge(name); {
 		case !limited && !overcommit:
 			f.required(limits, "Limit must be set for non overcommitable resources")
 		case !limited:
@@ -43,6 +43,11 @@ func (f *findings) resources(r corev1.ResourceRequirements, p *field.Path) {
 	}
 }
 
+// isNative: the name is Kubernetes' own.
+func isNative(name corev1.ResourceName) bool {
+	return !strings.Contains(string(name), "/") || strings.Contains(string(name), corev1.ResourceDefaultNamespacePrefix)
+}
+
 func isHuge(name corev1.ResourceName) bool {
 	return strings.HasPrefix(string(name), corev1.ResourceHugePagesPrefix)
 }
@@ -53,8 +58,7 @@ func (f *findings) quantity(name corev1.ResourceName, q resource.Quantity, p *fi
 	if q.Sign() < 0 {
 		f.list = append(f.list, field.Invalid(p, q.String(), "must be greater than or equal to 0").WithOrigin("minimum"))
 	}
-	extended := strings.Contains(string(name), "/") && !strings.Contains(string(name), "kubernetes.io/")
-	if extended && q.MilliValue()%1000 != 0 {
+	if !isNative(name) && q.MilliValue()%1000 != 0 {
 		f.invalid(p, q, "must be an integer")
 	}
 	if !isHuge(name) {

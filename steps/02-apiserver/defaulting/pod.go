@@ -25,6 +25,23 @@ func Pod(pod *corev1.Pod) {
 		fileKeys(pod.Spec.EphemeralContainers[i].Env)
 	}
 	podIPs(&pod.Status)
+	roundUpStatus(&pod.Status)
+}
+
+// roundUpStatus is about what a kubelet says of resources.
+func roundUpStatus(s *corev1.PodStatus) {
+	roundUp(s.AllocatedResources)
+	if s.Resources != nil {
+		roundUp(s.Resources.Limits, s.Resources.Requests)
+	}
+	for _, list := range [][]corev1.ContainerStatus{s.InitContainerStatuses, s.ContainerStatuses, s.EphemeralContainerStatuses} {
+		for _, c := range list {
+			roundUp(c.AllocatedResources)
+			if c.Resources != nil {
+				roundUp(c.Resources.Limits, c.Resources.Requests)
+			}
+		}
+	}
 }
 
 // PodTemplate sets what a pod of the template has as well, except for what depends

@@ -131,6 +131,10 @@ type Subresource struct {
 	// see and change a part.
 	Update *Strategy
 
+	// NotOwned are the paths of fields, besides the spec, that nobody comes to own by a
+	// write of the status, because that does not change them.
+	NotOwned [][]any
+
 	// Without are those of get, update and patch that there are not for a view.
 	Without []string
 

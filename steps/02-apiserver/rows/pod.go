@@ -44,7 +44,7 @@ func Pods() resource.Resource {
 			typed.Status(resource.Strategy{
 				PrepareForUpdate: typed.OnUpdate(updatePodStatus),
 				ValidateUpdate:   typed.Two(validation.PodStatusUpdate),
-			}),
+			}, []any{"metadata", "deletionTimestamp"}, []any{"metadata", "ownerReferences"}),
 			{Name: "ephemeralcontainers", Update: &resource.Strategy{
 				PrepareForUpdate: typed.OnUpdate(updateEphemeralContainers),
 				ValidateUpdate:   typed.Two(validation.EphemeralContainersUpdate),

@@ -98,6 +98,12 @@ func updatePodStatus(p, old *corev1.Pod) {
 	if s.QOSClass == "" {
 		s.QOSClass = before.QOSClass
 	}
+	if before.NodeAllocatableResourceClaimStatuses == nil { // as upstream without its alpha features
+		s.NodeAllocatableResourceClaimStatuses = nil
+	}
+	if before.VolumeHealth == nil {
+		s.VolumeHealth = nil
+	}
 	if s.ResourceClaimStatuses == nil {
 		s.ResourceClaimStatuses = before.ResourceClaimStatuses
 	}

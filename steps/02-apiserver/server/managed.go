@@ -41,6 +41,9 @@ func (e *endpoint) reset(sub string) map[fieldpath.APIVersion]fieldpath.Filter {
 	switch {
 	case sub == "status":
 		set = fieldpath.NewSet(fieldpath.MakePathOrDie("spec"))
+		for _, f := range e.sub(sub).NotOwned {
+			set.Insert(fieldpath.MakePathOrDie(f...))
+		}
 	case sub == "" && e.sub("status") != nil:
 		set = fieldpath.NewSet(fieldpath.MakePathOrDie("status"))
 	default:

@@ -141,6 +141,9 @@ func (p *patcher) owned(change registry.Change) registry.Change {
 		if err != nil {
 			return nil, err
 		}
+		if err := inNamespace(next, p.request.namespace); err != nil {
+			return nil, err
+		}
 		if err := p.request.checkName(next); err != nil {
 			return nil, err
 		}
@@ -168,12 +171,30 @@ func (p *patcher) onJSON(old resource.Object, twice []error, apply func([]byte) 
 	if strict(p.options.FieldValidation) {
 		s = info.StrictSerializer
 	}
+	if err := p.named(doc); err != nil {
+		return nil, err
+	}
 	next := p.request.endpoint.New()
 	obj, actual, err := s.Decode(doc, &kind, next)
 	if (err == nil || runtime.IsStrictDecodingError(err)) && (obj != next || *actual != kind) {
 		err = fmt.Errorf("the patch makes a %s of a %s", actual, kind)
 	}
 	return next, p.judge(string(doc), twice, err)
+}
+
+// named refuses what a patch has made an object of no version of: upstream decodes that as
+// one of its inner types, in which all fields have other names, and misses the name.
+func (p *patcher) named(doc []byte) error {
+	kind := p.request.endpoint.GroupVersionKind
+	var is metav1.TypeMeta
+	if err := json.Unmarshal(doc, &is); err != nil || is.APIVersion != "" {
+		return nil // what does not parse, decoding will tell
+	}
+	if is.Kind == "" || is.Kind == kind.Kind {
+		return p.request.checkName(p.request.endpoint.New())
+	}
+	unknown := runtime.NewNotRegisteredErrForKind(p.server.conf.Scheme.Name(), schema.GroupVersionKind{Group: kind.Group, Version: runtime.APIVersionInternal, Kind: is.Kind})
+	return p.judge(string(doc), nil, unknown)
 }
 
 // judge says what is to be said about the object that a patch has made: value is what the

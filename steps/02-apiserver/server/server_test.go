@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -124,6 +125,38 @@ func TestPatches(t *testing.T) {
 			if err != nil || got.Data["v"] != p.want {
 				t.Errorf("%s: got %v (%v), want v=%s", p.how, got, err, p.want)
 			}
+		}
+	})
+}
+
+// What of an object is no object of this name and kind any more is refused, as upstream does.
+func TestPatchesOfWhatAnObjectIs(t *testing.T) {
+	eachMedia(t, func(t *testing.T, ctx context.Context, c *kubernetes.Clientset) {
+		maps := c.CoreV1().ConfigMaps("default")
+		must[*corev1.ConfigMap](t)(maps.Create(ctx, configMap("a", "1"), metav1.CreateOptions{}))
+		for patch, want := range map[string]string{
+			`[{"op":"remove","path":"/apiVersion"}]`:                                             "the name of the object (a based on URL) was undeterminable: name must be provided",
+			`[{"op":"remove","path":"/apiVersion"},{"op":"replace","path":"/data","value":"?"}]`: "the name of the object (a based on URL) was undeterminable: name must be provided",
+			`[{"op":"move","from":"/apiVersion","path":"/kind"}]`:                                `no kind "v1" is registered for the internal version of group ""`,
+			`[{"op":"remove","path":"/metadata/name"}]`:                                          "the name of the object (a based on URL) was undeterminable: name must be provided",
+			`[{"op":"replace","path":"/metadata/name","value":"b"}]`:                             "the name of the object (b) does not match the name on the URL (a)",
+			`[{"op":"move","from":"/metadata/name","path":"/metadata/namespace"}]`:               "the namespace of the provided object does not match the namespace sent on the request",
+		} {
+			if _, err := maps.Patch(ctx, "a", types.JSONPatchType, []byte(patch), metav1.PatchOptions{}); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: got %v, want %s", patch, err, want)
+			}
+		}
+	})
+}
+
+// What a client says of an object's end is not kept, and so nobody owns it.
+func TestTheEndOfANewObjectIsNobodys(t *testing.T) {
+	eachMedia(t, func(t *testing.T, ctx context.Context, c *kubernetes.Clientset) {
+		obj := configMap("a", "1")
+		obj.DeletionTimestamp, obj.DeletionGracePeriodSeconds = new(metav1.Now()), new(int64(3))
+		made := must[*corev1.ConfigMap](t)(c.CoreV1().ConfigMaps("default").Create(ctx, obj, metav1.CreateOptions{}))
+		if made.DeletionTimestamp != nil || len(made.ManagedFields) != 1 || strings.Contains(made.ManagedFields[0].FieldsV1.GetRawString(), "deletion") {
+			t.Errorf("got %v, owned %s", made.DeletionTimestamp, made.ManagedFields)
 		}
 	})
 }

@@ -41,6 +41,8 @@ func (s *Server) create(w http.ResponseWriter, q *request) error {
 	if err != nil {
 		return err
 	}
+	obj.SetDeletionTimestamp(nil) // what is not kept is nobody's
+	obj.SetDeletionGracePeriodSeconds(nil)
 	obj = m.UpdateNoErrors(q.endpoint.New(), obj, managerOf(o.FieldManager, q.UserAgent())).(resource.Object)
 	item, err := q.endpoint.registry.Create(q.Context(), q.namespace, obj, registry.Write{DryRun: len(o.DryRun) > 0})
 	if err != nil {

@@ -67,6 +67,6 @@ func OnUpdate[P resource.Object](f func(obj, old P)) func(context.Context, resou
 }
 
 // Status is the subresource of that name, with a strategy of its own.
-func Status(s resource.Strategy) resource.Subresource {
-	return resource.Subresource{Name: "status", Update: &s}
+func Status(s resource.Strategy, notOwned ...[]any) resource.Subresource {
+	return resource.Subresource{Name: "status", Update: &s, NotOwned: notOwned}
 }

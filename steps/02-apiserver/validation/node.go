@@ -26,8 +26,15 @@ func (f *findings) node(n *corev1.Node) {
 	f.clusterMeta(&n.ObjectMeta, apivalidation.NameIsDNSSubdomain)
 	f.taints(n.Spec.Taints, metadata.Child("taints"))
 	f.nodeResources(&n.Status)
+	if swap := n.Status.NodeInfo.Swap; swap != nil && swap.Capacity != nil {
+		atLeast(f, metadata.Child("nodeSwapStatus", "capacity"), *swap.Capacity, 1, "must be greater than zero")
+	}
 	f.podCIDRs(n.Spec.PodCIDRs, field.NewPath("spec", "podCIDRs"))
-	for i, name := range n.Status.DeclaredFeatures {
+	f.declaredFeatures(n.Status.DeclaredFeatures)
+}
+
+func (f *findings) declaredFeatures(names []string) {
+	for i, name := range names {
 		if !feature.MatchString(name) {
 			f.invalid(field.NewPath("status", "declaredFeatures").Index(i), name, fmt.Sprintf("invalid feature name %q: must start with an UpperCamelCase segment, "+
 				"with subsequent segments separated by '/' (e.g., MyFeature or MyFeature/mySubFeature), and contain only alphanumeric characters and slashes", name))
@@ -41,7 +48,7 @@ var feature = regexp.MustCompile(`^[A-Z][A-Za-z0-9]*(/[A-Za-z0-9]+)*$`)
 func NodeUpdate(n, old *corev1.Node) field.ErrorList {
 	f := &findings{}
 	f.node(n)
-	f.add(NodeStatusUpdate(n, old))
+	f.nodeUpdate(n, old)
 	return f.list
 }
 
@@ -49,6 +56,12 @@ func NodeUpdate(n, old *corev1.Node) field.ErrorList {
 // changed beside it.
 func NodeStatusUpdate(n, old *corev1.Node) field.ErrorList {
 	f := &findings{}
+	f.nodeUpdate(n, old)
+	f.declaredFeatures(n.Status.DeclaredFeatures)
+	return f.list
+}
+
+func (f *findings) nodeUpdate(n, old *corev1.Node) {
 	spec := field.NewPath("spec")
 	f.metaUpdate(&n.ObjectMeta, &old.ObjectMeta)
 	f.nodeResources(&n.Status)
@@ -65,7 +78,6 @@ func NodeStatusUpdate(n, old *corev1.Node) field.ErrorList {
 	if n.Spec.DoNotUseExternalID != old.Spec.DoNotUseExternalID {
 		f.forbidden(spec.Child("externalID"), "may not be updated")
 	}
-	return f.list
 }
 
 func (f *findings) taints(taints []corev1.Taint, p *field.Path) {

@@ -26,10 +26,19 @@ func (f *findings) podResources(s *corev1.PodSpec, p *field.Path) {
 	}
 	f.wholeList(r.Limits, p.Child("limits"))
 	f.wholeList(r.Requests, p.Child("requests"))
+	if names := slices.Concat(slices.Collect(maps.Keys(r.Limits)), slices.Collect(maps.Keys(r.Requests))); slices.ContainsFunc(names, isHuge) &&
+		!slices.Contains(names, corev1.ResourceCPU) && !slices.Contains(names, corev1.ResourceMemory) {
+		f.forbidden(p, "HugePages require cpu or memory")
+	}
 	together := resourcehelper.AggregateContainerRequests(&corev1.Pod{Spec: *s}, resourcehelper.PodResourcesOptions{})
 	for _, name := range slices.Sorted(maps.Keys(r.Requests)) {
 		want, limit := r.Requests[name], r.Limits[name]
-		if _, limited := r.Limits[name]; limited && want.Cmp(limit) > 0 {
+		switch _, limited := r.Limits[name]; {
+		case !overcommits(name) && !limited:
+			f.required(p.Child("limits"), "Limit must be set for non overcommitable resources")
+		case !overcommits(name) && want.Cmp(limit) != 0:
+			f.invalid(p.Child("requests"), want.String(), fmt.Sprintf("must be equal to %s limit of %s", name, limit.String()))
+		case limited && want.Cmp(limit) > 0:
 			f.invalid(p.Child("requests"), want.String(), fmt.Sprintf("must be less than or equal to %s limit of %s", name, limit.String()))
 		}
 		if sum := together[name]; sum.Cmp(want) > 0 {
@@ -58,5 +67,6 @@ func (f *findings) wholeList(list corev1.ResourceList, p *field.Path) {
 			f.list = append(f.list, field.NotSupported(at, name, []string{"cpu", "hugepages-", "memory"}))
 		}
 		f.quantity(name, list[name], at)
+		f.pages(name, list[name], at)
 	}
 }

@@ -1,6 +1,8 @@
 package validation
 
 import (
+	"fmt"
+	"math"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -31,8 +33,29 @@ func PodStatusUpdate(p, old *corev1.Pod) field.ErrorList {
 		f.transitions(&old.Spec, old.Spec.InitContainers, s.InitContainerStatuses, before.InitContainerStatuses, at.Child("initContainerStatuses"))
 	}
 	f.transitions(&old.Spec, nil, s.EphemeralContainerStatuses, before.EphemeralContainerStatuses, at.Child("ephemeralContainerStatuses"))
+	f.claimStatuses(s.ResourceClaimStatuses, p.Spec.ResourceClaims, at.Child("resourceClaimStatuses"))
+	f.extendedClaim(s.ExtendedResourceClaimStatus, &p.Spec, at.Child("extendedResourceClaimStatus"))
 	f.podIPs(s, before, at.Child("podIPs"))
 	f.hostIPs(s, before, at.Child("hostIPs"))
+	for _, list := range []struct {
+		field      string
+		statuses   []corev1.ContainerStatus
+		containers []corev1.Container
+	}{
+		{"containerStatuses", s.ContainerStatuses, p.Spec.Containers},
+		{"initContainerStatuses", s.InitContainerStatuses, p.Spec.InitContainers},
+	} {
+		f.users(list.statuses, p.Spec.OS, at.Child(list.field))
+		for i, c := range list.statuses {
+			f.allocated(c.AllocatedResourcesStatus, containerOf(list.containers, c.Name), s.ExtendedResourceClaimStatus, at.Child(list.field).Index(i).Child("allocatedResourcesStatus"))
+		}
+	}
+	f.users(s.EphemeralContainerStatuses, p.Spec.OS, at.Child("ephemeralContainerStatuses"))
+	for i, c := range s.EphemeralContainerStatuses {
+		if len(c.AllocatedResourcesStatus) > 0 {
+			f.forbidden(at.Child("ephemeralContainerStatuses").Index(i).Child("allocatedResourcesStatus"), "must not be specified in container status")
+		}
+	}
 	return f.list
 }
 
@@ -87,6 +110,28 @@ func restarts(s *corev1.PodSpec, containers []corev1.Container, ended corev1.Con
 		policy = corev1.RestartPolicy(*c.RestartPolicy)
 	}
 	return policy == corev1.RestartPolicyAlways || policy == corev1.RestartPolicyOnFailure && code != 0
+}
+
+// users are who runs in containers, as a runtime tells it: of Linux any number of 32 bits
+// for the user, and one of 31 for the groups.
+func (f *findings) users(statuses []corev1.ContainerStatus, os *corev1.PodOS, p *field.Path) {
+	for i, c := range statuses {
+		if c.User == nil || c.User.Linux == nil {
+			continue
+		}
+		at, u := p.Index(i).Child("user", "linux"), c.User.Linux
+		if os != nil && os.Name == corev1.Windows {
+			f.forbidden(at, "cannot be set for a windows pod")
+			continue
+		}
+		if u.UID < 0 || u.UID > math.MaxUint32 {
+			f.invalid(at.Child("uid"), u.UID, fmt.Sprintf("must be between 0 and %d, inclusive", int64(math.MaxUint32)))
+		}
+		f.invalid(at.Child("gid"), u.GID, validation.IsValidGroupID(u.GID)...)
+		for g, gid := range u.SupplementalGroups {
+			f.invalid(at.Child("supplementalGroups").Index(g), gid, validation.IsValidGroupID(gid)...)
+		}
+	}
 }
 
 // podIPs wants the one address to be the first of the list, and at most one of

@@ -231,9 +231,9 @@ func (f *findings) fileOf(ref *corev1.FileKeySelector, volumes []corev1.Volume, 
 	}
 	if ref.VolumeName == "" {
 		f.required(p.Child("volumeName"), "")
-		return
+	} else {
+		f.label(p.Child("volumeName"), ref.VolumeName)
 	}
-	f.label(p.Child("volumeName"), ref.VolumeName)
 	switch at := slices.IndexFunc(volumes, func(v corev1.Volume) bool { return v.Name == ref.VolumeName }); {
 	case at < 0:
 		f.list = append(f.list, field.NotFound(p.Child("volumeName"), ref.VolumeName))

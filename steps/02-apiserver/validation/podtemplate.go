@@ -22,9 +22,13 @@ func PodTemplate(t *corev1.PodTemplate) field.ErrorList {
 
 // PodTemplateUpdate checks a change of a template, in which all may change.
 func PodTemplateUpdate(t, old *corev1.PodTemplate) field.ErrorList {
-	f := &findings{}
+	f, before := &findings{}, &findings{}
 	f.metaUpdate(&t.ObjectMeta, &old.ObjectMeta)
 	f.add(Template(&t.Template, field.NewPath("template")))
+	init := field.NewPath("template", "spec", "initContainers")
+	if before.notResized(old.Template.Spec.InitContainers, init); len(before.list) == 0 {
+		f.notResized(t.Template.Spec.InitContainers, init)
+	}
 	return f.list
 }
 

@@ -1,10 +1,12 @@
 // Package apiagree sends the same requests to two API servers and tells where their
 // answers differ: objects that are made of seeds by changing a few fields at random,
-// created and updated with dryRun=All, so that nothing is kept.
+// created, updated and patched in each of the four ways with dryRun=All, so that
+// nothing is kept, and printed as kubectl prints them.
 package apiagree
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -19,6 +21,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/yaml"
 
@@ -54,12 +57,21 @@ type answer struct {
 	warnings []string
 }
 
-func (s server) ask(ctx context.Context, method, path string, body []byte) (answer, error) {
-	r, err := http.NewRequestWithContext(ctx, method, s.host+path, bytes.NewReader(body))
+// A request is what both servers are asked.
+type request struct {
+	method, path string
+	body         []byte
+	media        string // of the body; JSON unless it says something else
+	accept       string // of the answer; the same
+}
+
+func (s server) ask(ctx context.Context, q request) (answer, error) {
+	r, err := http.NewRequestWithContext(ctx, q.method, s.host+q.path, bytes.NewReader(q.body))
 	if err != nil {
 		return answer{}, err
 	}
-	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Content-Type", cmp.Or(q.media, "application/json"))
+	r.Header.Set("Accept", cmp.Or(q.accept, "application/json"))
 	resp, err := s.client.Do(r)
 	if err != nil {
 		return answer{}, err
@@ -126,15 +138,11 @@ func Run(ctx context.Context, conf Config) (all []*Class, meant map[string]int, 
 	}
 	for range c.Cases {
 		r := pick(c.pool.rand, c.rows)
-		if len(r.there) > 0 && c.pool.rand.IntN(2) == 0 {
-			if err := c.update(ctx, r); err != nil {
-				return nil, nil, err
-			}
-			continue
+		ask := c.create
+		if len(r.there) > 0 {
+			ask = pick(c.pool.rand, []func(context.Context, seeded) error{c.create, c.update, c.patch, c.patch})
 		}
-		obj := c.mutant(pick(c.pool.rand, r.seeds))
-		obj.SetResourceVersion("") // upstream looks at it when it stores, and here nothing is stored
-		if err := c.both(ctx, r, "create", http.MethodPost, r.path(), obj); err != nil {
+		if err := ask(ctx, r); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -192,7 +200,7 @@ func (c *comparison) prepare(ctx context.Context) error {
 			"/api/v1/namespaces/default/serviceaccounts": `{"apiVersion":"v1","kind":"ServiceAccount","metadata":{"name":"default"}}`,
 			"/api/v1/namespaces":                         `{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"limits"}}`,
 		} {
-			if _, err := s.ask(ctx, http.MethodPost, path, []byte(body)); err != nil {
+			if _, err := s.ask(ctx, request{method: http.MethodPost, path: path, body: []byte(body)}); err != nil {
 				return err
 			}
 		}
@@ -211,7 +219,7 @@ func (c *comparison) prepare(ctx context.Context) error {
 			}
 			var by []server // who took it
 			for _, s := range c.servers {
-				a, err := s.ask(ctx, http.MethodPost, r.path(), body)
+				a, err := s.ask(ctx, request{method: http.MethodPost, path: r.path(), body: body})
 				if err != nil {
 					return err
 				}
@@ -221,13 +229,29 @@ func (c *comparison) prepare(ctx context.Context) error {
 			}
 			if len(by) == len(c.servers) {
 				r.there = append(r.there, obj)
-				continue
+				by = nil
 			}
-			for _, s := range by {
-				if _, err := s.ask(ctx, http.MethodDelete, r.path()+"/"+obj.GetName()+"?gracePeriodSeconds=0", nil); err != nil {
+			if r.Name == "nodes" {
+				if err := c.untaint(ctx, r.path()+"/"+obj.GetName()); err != nil {
 					return err
 				}
 			}
+			for _, s := range by {
+				if _, err := s.ask(ctx, request{method: http.MethodDelete, path: r.path() + "/" + obj.GetName() + "?gracePeriodSeconds=0"}); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// untaint takes from a node what upstream gives to a new one, until a controller takes it
+// back that there is none of.
+func (c *comparison) untaint(ctx context.Context, path string) error {
+	for _, s := range c.servers {
+		if _, err := s.ask(ctx, request{method: http.MethodPatch, path: path, media: string(types.MergePatchType), body: []byte(`{"spec":{"taints":null}}`)}); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -254,35 +278,91 @@ func (c *comparison) mutant(obj resource.Object) resource.Object {
 	return out
 }
 
-func (c *comparison) update(ctx context.Context, r seeded) error {
-	there := pick(c.pool.rand, r.there)
-	path := r.path() + "/" + there.GetName()
-	a, err := c.servers[0].ask(ctx, http.MethodGet, path, nil)
-	if err != nil {
-		return err
-	}
-	obj := r.New()
-	if err := json.Unmarshal(a.body, obj); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	obj.SetUID("")
-	obj.SetResourceVersion("")
-	obj.SetCreationTimestamp(metav1.Time{})
-	obj.SetManagedFields(nil)
-	obj = c.mutant(obj)
-	obj.SetName(there.GetName())
-	return c.both(ctx, r, "update", http.MethodPut, path, obj)
-}
-
-// both sends an object to both servers, and keeps what is different.
-func (c *comparison) both(ctx context.Context, r seeded, verb, method, path string, obj resource.Object) error {
+// create sends an object that is new, and at times asks for the answer that kubectl
+// prints.
+func (c *comparison) create(ctx context.Context, r seeded) error {
+	obj := c.mutant(pick(c.pool.rand, r.seeds))
+	obj.SetResourceVersion("") // upstream looks at it when it stores, and here nothing is stored
 	body, err := json.Marshal(obj)
 	if err != nil {
 		return err
 	}
+	q := request{method: http.MethodPost, path: r.path(), body: body}
+	if c.pool.rand.IntN(4) > 0 {
+		return c.both(ctx, r, "create", q)
+	}
+	q.accept = "application/json;as=Table;v=v1;g=meta.k8s.io"
+	return c.both(ctx, r, "create and print", q)
+}
+
+// changed returns an object that is there, and what is to become of it, both without
+// what is another on each server.
+func (c *comparison) changed(ctx context.Context, r seeded) (path string, base, next resource.Object, err error) {
+	name := pick(c.pool.rand, r.there).GetName()
+	path = r.path() + "/" + name
+	a, err := c.servers[0].ask(ctx, request{method: http.MethodGet, path: path})
+	if err != nil {
+		return "", nil, nil, err
+	}
+	base = r.New()
+	if err := json.Unmarshal(a.body, base); err != nil {
+		return "", nil, nil, fmt.Errorf("%s: %w", path, err)
+	}
+	base.SetUID("")
+	base.SetResourceVersion("")
+	base.SetCreationTimestamp(metav1.Time{})
+	base.SetManagedFields(nil)
+	next = c.mutant(base)
+	next.SetName(name)
+	return path, base, next, nil
+}
+
+// part is the object, or now and then its status if that is a path of its own.
+func (c *comparison) part(r seeded, verb, path string) (string, string) {
+	own := slices.ContainsFunc(r.Subresources, func(s resource.Subresource) bool { return s.Name == "status" && s.Update != nil })
+	if own && c.pool.rand.IntN(4) == 0 {
+		return verb + " of status", path + "/status"
+	}
+	return verb, path
+}
+
+func (c *comparison) update(ctx context.Context, r seeded) error {
+	path, _, next, err := c.changed(ctx, r)
+	if err != nil {
+		return err
+	}
+	body, err := json.Marshal(next)
+	if err != nil {
+		return err
+	}
+	verb, path := c.part(r, "update", path)
+	return c.both(ctx, r, verb, request{method: http.MethodPut, path: path, body: body})
+}
+
+func (c *comparison) patch(ctx context.Context, r seeded) error {
+	path, base, next, err := c.changed(ctx, r)
+	if err != nil {
+		return err
+	}
+	made, err := c.pool.patch(r, base, next)
+	if err != nil {
+		return err
+	}
+	verb, path := c.part(r, made.name, path)
+	return c.both(ctx, r, verb, request{method: http.MethodPatch, path: path + made.query, body: made.body, media: made.media})
+}
+
+// both sends a request to both servers, and keeps what is different.
+func (c *comparison) both(ctx context.Context, r seeded, verb string, q request) error {
+	if strings.Contains(q.path, "?") {
+		q.path += "&dryRun=All"
+	} else {
+		q.path += "?dryRun=All"
+	}
 	var answers [2]answer
+	var err error
 	for i, s := range c.servers {
-		if answers[i], err = s.ask(ctx, method, path+"?dryRun=All", body); err != nil {
+		if answers[i], err = s.ask(ctx, q); err != nil {
 			return err
 		}
 	}
@@ -301,8 +381,8 @@ func (c *comparison) both(ctx context.Context, r seeded, verb, method, path stri
 		c.classes[name] = class
 	}
 	class.Count++
-	if class.Count == 1 || len(body) < len(class.Request) {
-		class.Request, class.Ours, class.Theirs = string(body), string(answers[0].body), string(answers[1].body)
+	if class.Count == 1 || len(q.body) < len(class.Request) {
+		class.Request, class.Ours, class.Theirs = q.method+" "+q.path+" "+string(q.body), string(answers[0].body), string(answers[1].body)
 	}
 	return nil
 }

@@ -100,3 +100,34 @@ func TestWhatIsExplainedIsNoDifference(t *testing.T) {
 		t.Error("want a reason for nodes, and none for pods")
 	}
 }
+
+// A patch of any kind is one that a server can read, and the same chance makes the same.
+func TestPatchesCanBeRead(t *testing.T) {
+	made := map[string]int{}
+	for range 2 {
+		c := &comparison{Config: Config{Seeds: seeds}, pool: newPool(rand.New(rand.NewPCG(1, 2)))}
+		if err := c.read(); err != nil {
+			t.Fatal(err)
+		}
+		for range 1000 {
+			r := pick(c.pool.rand, c.rows)
+			base := pick(c.pool.rand, r.seeds)
+			p, err := c.pool.patch(r, base, c.mutant(base))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !json.Valid(p.body) || p.media == "" {
+				t.Fatalf("%s of type %q: %s", p.name, p.media, p.body)
+			}
+			made[p.name+" "+string(p.body)]++
+		}
+	}
+	for text, n := range made {
+		if n%2 != 0 {
+			t.Errorf("not made again: %s", text)
+		}
+	}
+	if len(made) < 500 {
+		t.Errorf("just %d patches", len(made))
+	}
+}

@@ -17,16 +17,32 @@ func normal(body []byte) any {
 		return string(body)
 	}
 	if m, ok := v.(map[string]any); ok {
-		if meta, ok := m["metadata"].(map[string]any); ok {
-			for _, f := range []string{"uid", "creationTimestamp", "resourceVersion", "managedFields"} {
-				delete(meta, f)
+		anonymous(m)
+		rows, _ := m["rows"].([]any)
+		for _, row := range rows {
+			if o, ok := row.(map[string]any)["object"].(map[string]any); ok {
+				anonymous(o)
 			}
 		}
 	}
 	return drawn(v)
 }
 
+// anonymous takes from an object which one it is.
+func anonymous(object map[string]any) {
+	meta, _ := object["metadata"].(map[string]any)
+	for _, f := range []string{"uid", "creationTimestamp", "resourceVersion"} {
+		delete(meta, f)
+	}
+	managers, _ := meta["managedFields"].([]any)
+	for _, m := range managers {
+		delete(m.(map[string]any), "time")
+	}
+}
+
 var (
+	ages   = regexp.MustCompile(`^\d+s$`)   // as they are printed
+	ports  = regexp.MustCompile(`:3\d{4}/`) // of nodes, as they are printed
 	tokens = regexp.MustCompile(`kube-api-access-[a-z0-9]{5}`)
 	times  = regexp.MustCompile(`20\d\d-\d\d-\d\dT[0-9:.]+Z`)
 	ips    = regexp.MustCompile(`^10\.(9[6-9]|10[0-9])\.\d+\.\d+$`)
@@ -48,6 +64,7 @@ func drawn(v any) any {
 		}
 	case string:
 		v = strings.ReplaceAll(v, "Key: /registry/", "Key: /") // a dry run does without
+		v = ages.ReplaceAllString(ports.ReplaceAllString(v, ":PORT/"), "AGE")
 		return uids.ReplaceAllString(ips.ReplaceAllString(times.ReplaceAllString(tokens.ReplaceAllString(v, "kube-api-access-XXXXX"), "TIME"), "IP"), "UID")
 	}
 	return v
@@ -106,6 +123,9 @@ func lines(v any) (out []string) {
 	for _, c := range causes {
 		c := c.(map[string]any)
 		message, _, _ := strings.Cut(fmt.Sprint(c["message"]), "\n") // upstream shows its inner types
+		if c["field"] == "patch" {
+			message = patched.ReplaceAllString(message, "OBJECT") // with all that is another on each server
+		}
 		out = append(out, fmt.Sprint(c["field"], ": ", message))
 	}
 	if len(out) == 0 {
@@ -113,6 +133,8 @@ func lines(v any) (out []string) {
 	}
 	return out
 }
+
+var patched = regexp.MustCompile(`"\{(?:[^"\\]|\\.)*"`)
 
 var (
 	index  = regexp.MustCompile(`\[[^\]]*\]`)

@@ -55,7 +55,7 @@ func (p *pool) learn(v reflect.Value, field string) {
 			p.learn(v.Index(i), field)
 		}
 	case reflect.Map:
-		for _, k := range v.MapKeys() {
+		for _, k := range keys(v) {
 			p.learn(k, field)
 			p.learn(v.MapIndex(k), field)
 		}
@@ -152,11 +152,16 @@ func (p *pool) changeSlice(v reflect.Value, field string) {
 	}
 }
 
+// keys are those of a map of texts, in order: the same chance is to change the same.
+func keys(m reflect.Value) []reflect.Value {
+	return slices.SortedFunc(slices.Values(m.MapKeys()), func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
+}
+
 func (p *pool) changeMap(v reflect.Value, field string) {
 	if v.IsNil() {
 		v.Set(reflect.MakeMap(v.Type()))
 	}
-	keys := v.MapKeys()
+	keys := keys(v)
 	if len(keys) > 0 && p.rand.IntN(4) == 0 {
 		v.SetMapIndex(pick(p.rand, keys), reflect.Value{})
 		return
