@@ -27,34 +27,38 @@ type Rule struct {
 
 // Next decides what a delete makes of an object: another object, or nothing any
 // more (gone), or nothing new (neither), because its end is due earlier than what is asked for.
+// Both say that an object that could have had time has none: it is to be seen so before it goes.
 //
 // See k8s.io/apiserver/pkg/registry/rest/delete.go, BeforeDelete.
 func (r Rule) Next(old resource.Object, o *metav1.DeleteOptions) (next resource.Object, gone bool) {
 	next = old.DeepCopyObject().(resource.Object)
 	marked := old.GetDeletionTimestamp() != nil
+	timed := r.GracePeriod != nil && !marked
 	var grace int64
 	if left := old.GetDeletionGracePeriodSeconds(); marked && left != nil && *left > 0 {
 		if o.GracePeriodSeconds == nil || max(*o.GracePeriodSeconds, 0) >= *left {
 			return nil, false
 		}
-		grace = r.shorten(next, *left, *o.GracePeriodSeconds)
+		grace, timed = r.shorten(next, *left, *o.GracePeriodSeconds), true
 	} else if !marked && r.GracePeriod != nil {
 		grace = r.GracePeriod(old, o.GracePeriodSeconds)
 	}
 	if !marked {
-		next.SetFinalizers(finalizersFor(o, old.GetFinalizers()))
+		if !r.NoDependents {
+			next.SetFinalizers(finalizersFor(o, old.GetFinalizers()))
+		}
 		date(next, r.Now().Add(time.Duration(grace)*time.Second))
 	}
 	if grace > 0 {
 		next.SetDeletionGracePeriodSeconds(&grace)
 		return next, false
 	}
-	if !r.kept(next) {
+	kept := r.kept(next)
+	if !kept && !timed {
 		return nil, true
 	}
 	if r.Finalizers == nil {
-		zero := int64(0)
-		next.SetDeletionGracePeriodSeconds(&zero)
+		next.SetDeletionGracePeriodSeconds(new(int64))
 	}
 	if now := metav1.NewTime(r.Now()); now.Before(next.GetDeletionTimestamp()) {
 		next.SetDeletionTimestamp(&now)
@@ -62,7 +66,7 @@ func (r Rule) Next(old resource.Object, o *metav1.DeleteOptions) (next resource.
 	if r.Default != nil {
 		r.Default(next)
 	}
-	return next, false
+	return next, !kept
 }
 
 // shorten moves a date of deletion to an earlier one, though not into the past.

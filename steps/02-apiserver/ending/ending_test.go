@@ -32,7 +32,6 @@ func TestHowAnObjectEnds(t *testing.T) {
 		meta   metav1.ObjectMeta
 		o      metav1.DeleteOptions
 		gone   bool
-		same   bool
 		date   *metav1.Time
 		grace  int64
 		keptBy []string
@@ -42,18 +41,20 @@ func TestHowAnObjectEnds(t *testing.T) {
 		{name: "the garbage collector is to orphan what it owns", row: none, o: metav1.DeleteOptions{PropagationPolicy: &orphan}, date: at(0), keptBy: []string{"orphan"}},
 		{name: "it has its own time", row: pods, date: at(30), grace: 30},
 		{name: "it has the time that was asked for", row: pods, o: metav1.DeleteOptions{GracePeriodSeconds: n(5)}, date: at(5), grace: 5},
-		{name: "it has no time", row: pods, o: metav1.DeleteOptions{GracePeriodSeconds: n(0)}, gone: true},
-		{name: "it is ending already", row: pods, meta: metav1.ObjectMeta{DeletionTimestamp: at(30), DeletionGracePeriodSeconds: n(30)}, same: true},
-		{name: "nobody gets more time", row: pods, meta: metav1.ObjectMeta{DeletionTimestamp: at(30), DeletionGracePeriodSeconds: n(30)}, o: metav1.DeleteOptions{GracePeriodSeconds: n(60)}, same: true},
+		{name: "it has no time", row: pods, o: metav1.DeleteOptions{GracePeriodSeconds: n(0)}, gone: true, date: at(0)},
+		{name: "it has had none", row: pods, meta: metav1.ObjectMeta{DeletionTimestamp: at(-1), DeletionGracePeriodSeconds: n(0)}, gone: true},
+		{name: "nothing belongs to it", row: resource.Strategy{NoDependents: true}, o: metav1.DeleteOptions{PropagationPolicy: &orphan}, gone: true},
+		{name: "it is ending already", row: pods, meta: metav1.ObjectMeta{DeletionTimestamp: at(30), DeletionGracePeriodSeconds: n(30)}},
+		{name: "nobody gets more time", row: pods, meta: metav1.ObjectMeta{DeletionTimestamp: at(30), DeletionGracePeriodSeconds: n(30)}, o: metav1.DeleteOptions{GracePeriodSeconds: n(60)}},
 		{name: "time can be cut", row: pods, meta: metav1.ObjectMeta{DeletionTimestamp: at(20), DeletionGracePeriodSeconds: n(30)}, o: metav1.DeleteOptions{GracePeriodSeconds: n(15)}, date: at(5), grace: 15},
 		{name: "not into the past", row: pods, meta: metav1.ObjectMeta{DeletionTimestamp: at(5), DeletionGracePeriodSeconds: n(30)}, o: metav1.DeleteOptions{GracePeriodSeconds: n(10)}, date: at(0), grace: 1},
-		{name: "to nothing", row: pods, meta: metav1.ObjectMeta{DeletionTimestamp: at(30), DeletionGracePeriodSeconds: n(30)}, o: metav1.DeleteOptions{GracePeriodSeconds: n(0)}, gone: true},
+		{name: "to nothing", row: pods, meta: metav1.ObjectMeta{DeletionTimestamp: at(30), DeletionGracePeriodSeconds: n(30)}, o: metav1.DeleteOptions{GracePeriodSeconds: n(0)}, gone: true, date: at(0)},
 		{name: "to nothing, but a finalizer keeps it", row: pods, meta: metav1.ObjectMeta{DeletionTimestamp: at(30), DeletionGracePeriodSeconds: n(30), Finalizers: []string{"f"}}, o: metav1.DeleteOptions{GracePeriodSeconds: n(0)}, date: at(0), keptBy: []string{"f"}},
 	} {
 		r := Rule{c.row, func() time.Time { return now }}
 		old := &corev1.ConfigMap{ObjectMeta: c.meta}
 		next, gone := r.Next(old, &c.o)
-		if gone != c.gone || (next == nil) != (c.gone || c.same) {
+		if gone != c.gone || (next == nil) != (c.date == nil) {
 			t.Errorf("%s: got %v, gone %v", c.name, next, gone)
 			continue
 		}

@@ -80,7 +80,7 @@ func PriorityClass(c *schedulingv1.PriorityClass) []any {
 }
 
 // RuntimeClassColumns are the columns of runtime classes.
-var RuntimeClassColumns = columns{name, column("Handler", doc(nodev1.RuntimeClass{}, "handler")), age}
+var RuntimeClassColumns = columns{name, column("Handler", ""), age}
 
 // RuntimeClass is the line of a runtime class.
 func RuntimeClass(c *nodev1.RuntimeClass) []any { return []any{c.Name, c.Handler, ageOf(c)} }

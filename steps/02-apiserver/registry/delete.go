@@ -33,6 +33,10 @@ func (r *Registry) Delete(ctx context.Context, namespace, name string, o *metav1
 		}
 		var next resource.Object
 		switch next, gone = r.ending().Next(old.Object, o); {
+		case gone && next != nil:
+			if item, err = r.mark(ctx, old, next, dryRun); err == nil && !dryRun {
+				item, err = r.remove(ctx, item, item.Object.DeepCopyObject().(resource.Object), false)
+			}
 		case gone:
 			item, err = r.remove(ctx, old, old.Object.DeepCopyObject().(resource.Object), dryRun)
 		case next == nil:

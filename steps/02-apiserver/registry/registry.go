@@ -195,7 +195,7 @@ func (r *Registry) fieldsOf(obj resource.Object) fields.Set {
 		set = r.Row.Fields(obj)
 	}
 	set["metadata.name"] = obj.GetName()
-	if r.Row.Namespaced {
+	if r.Row.Namespaced || r.Row.Fields == nil { // upstream's default, which knows no scope
 		set["metadata.namespace"] = obj.GetNamespace()
 	}
 	return set

@@ -105,6 +105,10 @@ type Strategy struct {
 	// metadata.finalizers. Namespaces, which have spec.finalizers, are why.
 	Finalizers func(obj Object) []string
 
+	// NoDependents: nobody belongs to an object of this row, so what a delete says of those
+	// who do (propagationPolicy) changes nothing. Upstream: rest.Unsupported.
+	NoDependents bool
+
 	// ReturnDeleted answers a deletion with the object as it was at its end, and not
 	// with a Status that names it. What an object's deletion answers is for upstream's row to
 	// say; there is no rule.

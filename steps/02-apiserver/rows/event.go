@@ -29,6 +29,7 @@ func Events() resource.Resource {
 			Validate:       typed.One(validation.Event),
 			ValidateUpdate: typed.Two(validation.EventUpdate),
 			CreateOnUpdate: true,
+			NoDependents:   true,
 		},
 		Columns: printing.EventColumns,
 		Cells:   typed.One(printing.Event),
@@ -64,6 +65,7 @@ func EventsV1() resource.Resource {
 				return validation.EventV1Update(toCore(e), toCore(old))
 			}),
 			CreateOnUpdate: true,
+			NoDependents:   true,
 		},
 		Columns: printing.EventColumns,
 		Cells:   typed.One(func(e *eventsv1.Event) []any { return printing.Event(toCore(e)) }),

@@ -67,6 +67,7 @@ func podFields(p *corev1.Pod) fields.Set {
 	}
 	return fields.Set{
 		"spec.nodeName":            p.Spec.NodeName,
+		"spec.host":                p.Spec.NodeName, // its name of old
 		"spec.restartPolicy":       string(p.Spec.RestartPolicy),
 		"spec.schedulerName":       p.Spec.SchedulerName,
 		"spec.serviceAccountName":  p.Spec.ServiceAccountName,

@@ -20,7 +20,12 @@ func (s *Server) delete(w http.ResponseWriter, q *request) error {
 		return err
 	}
 	if !gone || q.endpoint.ReturnDeleted {
-		return q.writeItem(w, http.StatusOK, item)
+		code := http.StatusOK
+		//lint:ignore SA1019 clients of old still send it, and are told more than those of today
+		if orphan := o.OrphanDependents; !gone && orphan != nil && !*orphan {
+			code = http.StatusAccepted
+		}
+		return q.writeItem(w, code, item)
 	}
 	e := q.endpoint
 	status := &metav1.Status{Status: metav1.StatusSuccess, Details: &metav1.StatusDetails{

@@ -11,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
 	corev1apply "k8s.io/client-go/applyconfigurations/core/v1"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
@@ -144,6 +145,27 @@ func TestPatchesOfWhatAnObjectIs(t *testing.T) {
 		} {
 			if _, err := maps.Patch(ctx, "a", types.JSONPatchType, []byte(patch), metav1.PatchOptions{}); err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%s: got %v, want %s", patch, err, want)
+			}
+		}
+	})
+}
+
+// A pod that has no time left is seen to end before it is gone, as upstream has it.
+func TestAForcedEndIsSeen(t *testing.T) {
+	eachMedia(t, func(t *testing.T, ctx context.Context, c *kubernetes.Clientset) {
+		pods := c.CoreV1().Pods("default")
+		spec := corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "i"}}, NodeName: "n", AutomountServiceAccountToken: new(bool)}
+		must[*corev1.Pod](t)(pods.Create(ctx, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "p"}, Spec: spec}, metav1.CreateOptions{}))
+		w := must[watch.Interface](t)(pods.Watch(ctx, metav1.ListOptions{}))
+		defer w.Stop()
+		if err := pods.Delete(ctx, "p", metav1.DeleteOptions{GracePeriodSeconds: new(int64)}); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []watch.EventType{watch.Added, watch.Modified, watch.Deleted} {
+			e := <-w.ResultChan()
+			p, _ := e.Object.(*corev1.Pod)
+			if e.Type != want || want != watch.Added && (p.DeletionTimestamp == nil || *p.DeletionGracePeriodSeconds != 0 || p.Generation != 2) {
+				t.Errorf("got %s %v, want %s of a pod that is to end at once", e.Type, e.Object, want)
 			}
 		}
 	})

@@ -1,7 +1,7 @@
 // Package apiagree sends the same requests to two API servers and tells where their
 // answers differ: objects that are made of seeds by changing a few fields at random,
-// created, updated and patched in each of the four ways with dryRun=All, so that
-// nothing is kept, and printed as kubectl prints them.
+// created, updated, patched in each of the four ways and deleted with dryRun=All, so
+// that nothing is kept, listed by selectors, and printed as kubectl prints them.
 package apiagree
 
 import (
@@ -140,7 +140,7 @@ func Run(ctx context.Context, conf Config) (all []*Class, meant map[string]int, 
 		r := pick(c.pool.rand, c.rows)
 		ask := c.create
 		if len(r.there) > 0 {
-			ask = pick(c.pool.rand, []func(context.Context, seeded) error{c.create, c.update, c.patch, c.patch})
+			ask = pick(c.pool.rand, []func(context.Context, seeded) error{c.create, c.update, c.patch, c.patch, c.delete, c.list})
 		}
 		if err := ask(ctx, r); err != nil {
 			return nil, nil, err
@@ -199,6 +199,7 @@ func (c *comparison) prepare(ctx context.Context) error {
 		for path, body := range map[string]string{
 			"/api/v1/namespaces/default/serviceaccounts": `{"apiVersion":"v1","kind":"ServiceAccount","metadata":{"name":"default"}}`,
 			"/api/v1/namespaces":                         `{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"limits"}}`,
+			"/api/v1/namespaces/default/configmaps":      `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"kube-root-ca.crt"}}`, // ours publishes it itself
 		} {
 			if _, err := s.ask(ctx, request{method: http.MethodPost, path: path, body: []byte(body)}); err != nil {
 				return err
@@ -278,6 +279,9 @@ func (c *comparison) mutant(obj resource.Object) resource.Object {
 	return out
 }
 
+// printed is what kubectl asks for to print it.
+const printed = "application/json;as=Table;v=v1;g=meta.k8s.io"
+
 // create sends an object that is new, and at times asks for the answer that kubectl
 // prints.
 func (c *comparison) create(ctx context.Context, r seeded) error {
@@ -291,7 +295,7 @@ func (c *comparison) create(ctx context.Context, r seeded) error {
 	if c.pool.rand.IntN(4) > 0 {
 		return c.both(ctx, r, "create", q)
 	}
-	q.accept = "application/json;as=Table;v=v1;g=meta.k8s.io"
+	q.accept = printed
 	return c.both(ctx, r, "create and print", q)
 }
 
@@ -350,6 +354,26 @@ func (c *comparison) patch(ctx context.Context, r seeded) error {
 	}
 	verb, path := c.part(r, made.name, path)
 	return c.both(ctx, r, verb, request{method: http.MethodPatch, path: path + made.query, body: made.body, media: made.media})
+}
+
+func (c *comparison) delete(ctx context.Context, r seeded) error {
+	var body []byte
+	if o := c.pool.deleteOptions(); o != nil {
+		var err error
+		if body, err = json.Marshal(o); err != nil {
+			return err
+		}
+	}
+	if c.pool.rand.IntN(4) == 0 && !bytes.Contains(body, []byte("preconditions")) { // of which any one may be told about
+		return c.both(ctx, r, "delete all", request{method: http.MethodDelete, path: r.path() + "?" + c.pool.selection(), body: body})
+	}
+	return c.both(ctx, r, "delete", request{method: http.MethodDelete, path: r.path() + "/" + pick(c.pool.rand, r.there).GetName(), body: body})
+}
+
+// list asks for some of the objects that are there, as they are or as they are printed.
+func (c *comparison) list(ctx context.Context, r seeded) error {
+	q := request{method: http.MethodGet, path: r.path() + "?" + c.pool.selection(), accept: pick(c.pool.rand, []string{"", printed})}
+	return c.both(ctx, r, "list", q)
 }
 
 // both sends a request to both servers, and keeps what is different.

@@ -17,10 +17,22 @@ func normal(body []byte) any {
 		return string(body)
 	}
 	if m, ok := v.(map[string]any); ok {
+		meta, _ := m["metadata"].(map[string]any)
+		_, listed := meta["resourceVersion"]
 		anonymous(m)
+		if items, ok := m["items"].([]any); ok {
+			m["items"] = slices.DeleteFunc(items, func(item any) bool { return !seed(item) })
+		}
+		if rows, ok := m["rows"].([]any); ok && listed {
+			m["rows"] = slices.DeleteFunc(rows, func(row any) bool { return !seed(row.(map[string]any)["object"]) })
+		}
+		items, _ := m["items"].([]any)
 		rows, _ := m["rows"].([]any)
 		for _, row := range rows {
-			if o, ok := row.(map[string]any)["object"].(map[string]any); ok {
+			items = append(items, row.(map[string]any)["object"])
+		}
+		for _, item := range items {
+			if o, ok := item.(map[string]any); ok {
 				anonymous(o)
 			}
 		}
@@ -28,11 +40,23 @@ func normal(body []byte) any {
 	return drawn(v)
 }
 
+// seed says whether a listed object is one that both servers were given; others they
+// have made themselves, each in its own way.
+func seed(object any) bool {
+	o, _ := object.(map[string]any)
+	meta, _ := o["metadata"].(map[string]any)
+	name, _ := meta["name"].(string)
+	return strings.HasPrefix(name, "seed-") || name == "sandboxed"
+}
+
 // anonymous takes from an object which one it is.
 func anonymous(object map[string]any) {
 	meta, _ := object["metadata"].(map[string]any)
 	for _, f := range []string{"uid", "creationTimestamp", "resourceVersion"} {
 		delete(meta, f)
+	}
+	if _, more := meta["continue"]; more {
+		meta["continue"] = "TOKEN"
 	}
 	managers, _ := meta["managedFields"].([]any)
 	for _, m := range managers {
