@@ -14,6 +14,7 @@ import (
 	"slices"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
@@ -60,11 +61,14 @@ func (r Rule) Next(old resource.Object, o *metav1.DeleteOptions) (next resource.
 	if r.Finalizers == nil {
 		next.SetDeletionGracePeriodSeconds(new(int64))
 	}
-	if now := metav1.NewTime(r.Now()); now.Before(next.GetDeletionTimestamp()) {
+	if now := seconds(r.Now()); now.Before(next.GetDeletionTimestamp()) {
 		next.SetDeletionTimestamp(&now)
 	}
 	if r.Default != nil {
 		r.Default(next)
+	}
+	if equality.Semantic.DeepEqual(next, old) {
+		return nil, false
 	}
 	return next, !kept
 }
@@ -80,13 +84,17 @@ func (r Rule) shorten(obj resource.Object, left, asked int64) int64 {
 		at = now
 		grace = min(grace, 1)
 	}
-	t := metav1.NewTime(at)
+	t := seconds(at)
 	obj.SetDeletionTimestamp(&t)
 	return grace
 }
 
+// seconds is a time as it will be read: an object that is kept more exactly than it is
+// stored would differ from itself.
+func seconds(t time.Time) metav1.Time { return metav1.NewTime(t).Rfc3339Copy() }
+
 func date(obj resource.Object, at time.Time) {
-	t := metav1.NewTime(at)
+	t := seconds(at)
 	obj.SetDeletionTimestamp(&t)
 	if obj.GetGeneration() > 0 {
 		obj.SetGeneration(obj.GetGeneration() + 1)

@@ -43,6 +43,7 @@ func TestHowAnObjectEnds(t *testing.T) {
 		{name: "it has the time that was asked for", row: pods, o: metav1.DeleteOptions{GracePeriodSeconds: n(5)}, date: at(5), grace: 5},
 		{name: "it has no time", row: pods, o: metav1.DeleteOptions{GracePeriodSeconds: n(0)}, gone: true, date: at(0)},
 		{name: "it has had none", row: pods, meta: metav1.ObjectMeta{DeletionTimestamp: at(-1), DeletionGracePeriodSeconds: n(0)}, gone: true},
+		{name: "it is kept as before", row: none, meta: metav1.ObjectMeta{DeletionTimestamp: at(-1), DeletionGracePeriodSeconds: n(0), Finalizers: []string{"f"}}},
 		{name: "nothing belongs to it", row: resource.Strategy{NoDependents: true}, o: metav1.DeleteOptions{PropagationPolicy: &orphan}, gone: true},
 		{name: "it is ending already", row: pods, meta: metav1.ObjectMeta{DeletionTimestamp: at(30), DeletionGracePeriodSeconds: n(30)}},
 		{name: "nobody gets more time", row: pods, meta: metav1.ObjectMeta{DeletionTimestamp: at(30), DeletionGracePeriodSeconds: n(30)}, o: metav1.DeleteOptions{GracePeriodSeconds: n(60)}},

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // PodColumns are the columns of pods.
@@ -18,6 +19,20 @@ var PodColumns = columns{
 	wide("Node", doc(corev1.PodSpec{}, "nodeName")),
 	wide("Nominated Node", doc(corev1.PodStatus{}, "nominatedNodeName")),
 	wide("Readiness Gates", doc(corev1.PodSpec{}, "readinessGates")),
+}
+
+// PodLine says of a line that its pod has come to its end.
+func PodLine(p *corev1.Pod) []metav1.TableRowCondition {
+	ended := func(message string) []metav1.TableRowCondition {
+		return []metav1.TableRowCondition{{Type: metav1.RowCompleted, Status: metav1.ConditionTrue, Reason: string(p.Status.Phase), Message: message}}
+	}
+	switch p.Status.Phase {
+	case corev1.PodSucceeded:
+		return ended("The pod has completed successfully.")
+	case corev1.PodFailed:
+		return ended("The pod failed.")
+	}
+	return nil
 }
 
 // Pod is the line of a pod.

@@ -63,6 +63,9 @@ type Resource struct {
 	// the name and the time of creation.
 	Columns []metav1.TableColumnDefinition
 	Cells   func(Object) []any
+	// Line, if there is one, tells clients what is to be known of an object's whole line:
+	// that it is of something that has come to its end.
+	Line func(Object) []metav1.TableRowCondition
 
 	// Subresources are further paths below an object: status, log, binding.
 	Subresources []Subresource

@@ -115,7 +115,7 @@ func merged(a, b map[string]string) map[string]string {
 // setCondition replaces the condition of that type. The time of the transition is
 // that of the change.
 func setCondition(s *corev1.PodStatus, c corev1.PodCondition) {
-	c.LastTransitionTime = metav1.Now()
+	c.LastTransitionTime = metav1.Now().Rfc3339Copy() // as it will be read
 	for i, before := range s.Conditions {
 		if before.Type == c.Type {
 			if before.Status == c.Status {

@@ -39,6 +39,7 @@ func Pods() resource.Resource {
 		},
 		Columns: printing.PodColumns,
 		Cells:   typed.One(printing.Pod),
+		Line:    typed.One(printing.PodLine),
 		Fields:  typed.One(podFields),
 		Subresources: []resource.Subresource{
 			typed.Status(resource.Strategy{

@@ -171,6 +171,33 @@ func TestAForcedEndIsSeen(t *testing.T) {
 	})
 }
 
+// What the server itself has written of a pod, a time for example, is the same when it is read.
+func TestNothingNewIsNotWritten(t *testing.T) {
+	eachMedia(t, func(t *testing.T, ctx context.Context, c *kubernetes.Clientset) {
+		pods := c.CoreV1().Pods("default")
+		spec := corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "i"}}, AutomountServiceAccountToken: new(bool)}
+		meta := metav1.ObjectMeta{Name: "p", Finalizers: []string{"example.com/f"}}
+		must[*corev1.Pod](t)(pods.Create(ctx, &corev1.Pod{ObjectMeta: meta, Spec: spec}, metav1.CreateOptions{}))
+		same := func(after string) {
+			before := must[*corev1.Pod](t)(pods.Get(ctx, "p", metav1.GetOptions{}))
+			patch := []byte(`{"status":{"phase":"Pending"}}`)
+			now := must[*corev1.Pod](t)(pods.Patch(ctx, "p", types.MergePatchType, patch, metav1.PatchOptions{}, "status"))
+			if now.ResourceVersion != before.ResourceVersion {
+				t.Errorf("after %s: nothing was changed, and the version is %s after %s", after, now.ResourceVersion, before.ResourceVersion)
+			}
+		}
+		same("it was made")
+		if err := pods.Bind(ctx, &corev1.Binding{ObjectMeta: metav1.ObjectMeta{Name: "p"}, Target: corev1.ObjectReference{Name: "n"}}, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		same("it was bound")
+		if err := pods.Delete(ctx, "p", metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		same("it was deleted")
+	})
+}
+
 // What a client says of an object's end is not kept, and so nobody owns it.
 func TestTheEndOfANewObjectIsNobodys(t *testing.T) {
 	eachMedia(t, func(t *testing.T, ctx context.Context, c *kubernetes.Clientset) {

@@ -30,6 +30,9 @@ func table(row *resource.Resource, items []*cache.Item, meta metav1.ListMeta, in
 		} else {
 			line.Cells = []any{obj.GetName(), obj.GetCreationTimestamp().UTC().Format(time.RFC3339)}
 		}
+		if row.Line != nil {
+			line.Conditions = row.Line(obj)
+		}
 		switch include {
 		case metav1.IncludeObject:
 			full := obj.DeepCopyObject()

@@ -122,13 +122,9 @@ func (r seeded) namespace() string {
 // Run compares, and returns the classes of differences, the most frequent first. Of
 // differences that are meant it returns how often there was which reason.
 func Run(ctx context.Context, conf Config) (all []*Class, meant map[string]int, err error) {
-	c := &comparison{Config: conf, pool: newPool(rand.New(rand.NewPCG(conf.Seed, 0))), classes: map[string]*Class{}, meant: map[string]int{}}
-	for i, config := range []*rest.Config{conf.Ours, conf.Theirs} {
-		client, err := rest.HTTPClientFor(config)
-		if err != nil {
-			return nil, nil, err
-		}
-		c.servers[i] = server{client, config.Host}
+	c, err := newComparison(conf)
+	if err != nil {
+		return nil, nil, err
 	}
 	if err := c.read(); err != nil {
 		return nil, nil, err
@@ -151,6 +147,18 @@ func Run(ctx context.Context, conf Config) (all []*Class, meant map[string]int, 
 	}
 	slices.SortFunc(all, func(a, b *Class) int { return b.Count - a.Count })
 	return all, c.meant, nil
+}
+
+func newComparison(conf Config) (*comparison, error) {
+	c := &comparison{Config: conf, pool: newPool(rand.New(rand.NewPCG(conf.Seed, 0))), classes: map[string]*Class{}, meant: map[string]int{}}
+	for i, config := range []*rest.Config{conf.Ours, conf.Theirs} {
+		client, err := rest.HTTPClientFor(config)
+		if err != nil {
+			return nil, err
+		}
+		c.servers[i] = server{client, config.Host}
+	}
+	return c, nil
 }
 
 func (c *comparison) read() error {

@@ -23,6 +23,7 @@ var explained = []struct {
 	{"services", regexp.MustCompile(`not configured on this cluster|failed to check for dual stack`), "upstream tells two things of one bad value"},
 	{"pods", regexp.MustCompile(`invalid resource name`), "a class or an account of an impossible name is not found here; upstream asks itself for it, and is refused"},
 	{"namespaces", regexp.MustCompile(`UID in precondition`), "that somebody means another object is said in other words of namespaces, upstream"},
+	{"events", regexp.MustCompile(`^\.metadata\.remainingItemCount`), "each server tells of its own things, too"},
 	{"namespaces", regexp.MustCompile(`^\.metadata\.finalizers: nothing, not`), "orphanDependents: false of old clients makes a namespace wait for a garbage collector upstream; there is none before step 04"},
 	{"", regexp.MustCompile(`theirs alone: Conflict: .* in the precondition`), "of a collection that is deleted, each server tells of another object first"},
 	{"", regexp.MustCompile(`alone: propagationPolicy: Unsupported value`), "of a wrong selector and wrong options, each server tells of another one first"},

@@ -65,6 +65,16 @@ func run(ctx context.Context, c apiagree.Config, program, folder string, verbose
 		fmt.Println("OpenAPI:", line)
 	}
 	fmt.Printf("OpenAPI: %d models compared, with the operations: %d differences\n", models, len(documents))
+	changes := c
+	changes.Cases = min(c.Cases/10, 1000)
+	watched, events, err := apiagree.Watch(ctx, changes)
+	if err != nil {
+		return err
+	}
+	for _, line := range watched {
+		fmt.Println("watch:", line)
+	}
+	fmt.Printf("watch: %d events of %d changes compared: %d differences\n", events, changes.Cases, len(watched))
 	classes, meant, err := apiagree.Run(ctx, c)
 	if err != nil {
 		return err
@@ -81,7 +91,7 @@ func run(ctx context.Context, c apiagree.Config, program, folder string, verbose
 		fmt.Printf("%5d are meant to differ: %s\n", n, why)
 	}
 	fmt.Printf("%d requests, %d answers differ, in %d ways\n", c.Cases, different, len(classes))
-	if different+len(documents) > 0 {
+	if different+len(documents)+len(watched) > 0 {
 		return errors.New("the servers do not agree")
 	}
 	return nil
