@@ -85,12 +85,18 @@ func (s State) Gateway() string {
 	return s.Plan.Gateway().String()
 }
 
-// Home is the state directory that the environment asks for.
+// Home is the state directory that the environment asks for. However it is written
+// there, it has one name here: the cgroups' is made from it, and the nodes see it
+// from another working directory.
 func Home() string {
-	if h := os.Getenv("GROUNDUP_HOME"); h != "" {
-		return h
+	h := os.Getenv("GROUNDUP_HOME")
+	if h == "" {
+		return DefaultHome
 	}
-	return DefaultHome
+	if abs, err := filepath.Abs(h); err == nil {
+		return abs
+	}
+	return h // this process's working directory has gone: opening anything there will say so
 }
 
 // Lock makes this process the only one that changes the cluster, or says that
