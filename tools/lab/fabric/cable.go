@@ -79,10 +79,12 @@ func inside(p Plan, n, pid int) error {
 }
 
 // Disconnect pulls the node's cable and forgets the route to its pods. It
-// succeeds when there is none.
+// succeeds when there is none. Without a plan the route goes with the bridge.
 func Disconnect(p Plan, n int, node string) error {
-	if err := netlink.RouteDel(podRoute(p, n)); err != nil && !errors.Is(err, unix.ESRCH) {
-		return fmt.Errorf("remove the route to the pods of %s: %w", node, err)
+	if p != (Plan{}) {
+		if err := netlink.RouteDel(podRoute(p, n)); err != nil && !errors.Is(err, unix.ESRCH) {
+			return fmt.Errorf("remove the route to the pods of %s: %w", node, err)
+		}
 	}
 	link, err := netlink.LinkByName(cable(node))
 	if errors.As(err, &netlink.LinkNotFoundError{}) {

@@ -91,7 +91,7 @@ func fabricInNamespace(t *testing.T) error {
 	if on, err := Forwards(); err != nil || !on {
 		return fmt.Errorf("it forwards: %v, %w", on, err)
 	}
-	if err := errors.Join(Disconnect(plan, 1, "node-1"), Disconnect(plan, 1, "node-1"), Remove(true), Remove(true)); err != nil {
+	if err := errors.Join(Disconnect(plan, 1, "node-1"), Disconnect(plan, 1, "node-1"), Disconnect(Plan{}, 1, "node-1"), Remove(true), Remove(true)); err != nil {
 		return err
 	}
 	links, err := netlink.LinkList()
