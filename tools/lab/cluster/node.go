@@ -247,7 +247,7 @@ func (c *Cluster) plugIn(state State, n int, node *Node, pid int) error {
 	if err := replaceFile(c.nodePath(n, "node.json"), b, 0o644); err != nil {
 		return err
 	}
-	return fabric.Connect(state.Plan, n, node.Name, pid)
+	return fabric.Connect(c.Home, state.Plan, n, node.Name, pid)
 }
 
 // services is what the node's init is to run. A service's version is the hash of
@@ -346,7 +346,7 @@ func (c *Cluster) removeNodes(first int) error {
 			if err := c.PowerOff(n); err != nil {
 				return err
 			}
-			if err := fabric.Disconnect(s.Plan, n, e.Name()); err != nil {
+			if err := fabric.Disconnect(c.Home, s.Plan, n, e.Name()); err != nil {
 				return err
 			}
 			return os.RemoveAll(c.nodePath(n))

@@ -286,6 +286,22 @@ func TestSecondLabWaitsItsTurn(t *testing.T) {
 	})
 }
 
+// TestSecondClusterIsRefused holds that a cluster with another home, of which a machine
+// has no room for two, leaves the first one alone.
+func TestSecondClusterIsRefused(t *testing.T) {
+	onOwnNetwork(t, func(l learner) {
+		l.lab("up", "01")
+		before := l.objects()
+		other := learner{t, l.repo, l.home + "-2"}
+		if out, err := other.try("up", "01", "--no-build"); err == nil || !strings.Contains(out, "GROUNDUP_HOME="+l.home+" lab down") {
+			t.Errorf("a second cluster: %v\n%s\nwant that it is refused, and how to remove the first", err, out)
+		}
+		other.lab("down")
+		compare(t, before, l.objects())
+		l.lab("pods")
+	})
+}
+
 // TestReadme types what the README says, and holds that it says what then
 // appears.
 func TestReadme(t *testing.T) {
