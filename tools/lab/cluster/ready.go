@@ -64,12 +64,18 @@ func (c *Cluster) await(ctx context.Context, u *url.URL, node Node) (err error) 
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			if cause := context.Cause(ctx); !errors.Is(cause, context.DeadlineExceeded) {
-				return cause
-			}
-			return fmt.Errorf("%s is not ready after %s: %w; see `lab logs`", node.Name, readyTimeout, err)
+			return overdue(ctx, fmt.Errorf("%s is not ready after %s: %w; see `lab logs`", node.Name, readyTimeout, err))
 		}
 	}
+}
+
+// overdue is why there is no more waiting when ctx is done: it took too long, or we
+// were interrupted, and nothing else is to be said.
+func overdue(ctx context.Context, late error) error {
+	if cause := context.Cause(ctx); !errors.Is(cause, context.DeadlineExceeded) {
+		return cause
+	}
+	return late
 }
 
 // hopeless is after how many failures in a row a service is not waited for.

@@ -101,7 +101,7 @@ func (c *Cluster) awaitSwapped(ctx context.Context, spec Spec, node Node, info s
 		select {
 		case <-tick.C:
 		case <-within.Done():
-			return errors.Join(fmt.Errorf("after %s the new %s is not ready: see `lab logs %s`", readyTimeout, wanted.Name, wanted.Name), err)
+			return overdue(within, errors.Join(fmt.Errorf("after %s the new %s is not ready: see `lab logs %s`", readyTimeout, wanted.Name, wanted.Name), err))
 		}
 	}
 }
