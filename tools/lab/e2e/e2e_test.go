@@ -302,6 +302,35 @@ func TestSecondClusterIsRefused(t *testing.T) {
 	})
 }
 
+// TestRestore holds that data comes back from a snapshot, and that a file that is none
+// takes nothing away.
+func TestRestore(t *testing.T) {
+	onOwnNetwork(t, func(l learner) {
+		l.lab("up", "02")
+		l.lab("kubectl", "create", "configmap", "before")
+		dir := t.TempDir()
+		none, snapshot := filepath.Join(dir, "none.db"), filepath.Join(dir, "snapshot.db")
+		if err := os.WriteFile(none, []byte("no snapshot\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := l.try("etcd", "restore", none); err == nil {
+			t.Errorf("it restored what is no snapshot:\n%s", out)
+		}
+		l.lab("kubectl", "get", "configmap", "before")
+		l.lab("etcd", "snapshot", snapshot)
+		l.lab("kubectl", "create", "configmap", "after")
+		l.lab("etcd", "restore", snapshot)
+		l.lab("kubectl", "get", "configmap", "before")
+		if out, err := l.try("kubectl", "get", "configmap", "after"); err == nil || !strings.Contains(out, "NotFound") {
+			t.Errorf("what is later than the snapshot: got %v, %s, want NotFound", err, out)
+		}
+		left, err := os.ReadDir(filepath.Join(l.home, "nodes/node-1/root/var/lib/etcd"))
+		if err != nil || len(left) != 2 { // the data, and what it was before
+			t.Errorf("there are %v in /var/lib/etcd, %v, want two", left, err)
+		}
+	})
+}
+
 // TestReadme types what the README says, and holds that it says what then
 // appears.
 func TestReadme(t *testing.T) {
