@@ -302,6 +302,34 @@ func TestSecondClusterIsRefused(t *testing.T) {
 	})
 }
 
+// TestVerifyCleansUpWhenItsTerminalCloses holds that what a check has made goes with it.
+func TestVerifyCleansUpWhenItsTerminalCloses(t *testing.T) {
+	onOwnNetwork(t, func(l learner) {
+		l.lab("up", "01")
+		made := filepath.Join(l.home, "nodes/node-1/root/etc/kubernetes/manifests/crash.yaml")
+		cmd := l.command("verify", "--check", "crash-loop")
+		var out bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &out
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		for deadline := time.Now().Add(20 * time.Second); ; <-time.After(time.Millisecond) {
+			if _, err := os.Stat(made); err == nil {
+				break
+			} else if time.Now().After(deadline) {
+				t.Fatal(err)
+			}
+		}
+		cmd.Process.Signal(unix.SIGHUP)
+		if err := cmd.Wait(); cmd.ProcessState.ExitCode() != 1 {
+			t.Errorf("got %v, want exit code 1:\n%s", err, &out)
+		}
+		if _, err := os.Stat(made); !os.IsNotExist(err) {
+			t.Errorf("%s is left: %v\n%s", made, err, &out)
+		}
+	})
+}
+
 // TestRestore holds that data comes back from a snapshot, and that a file that is none
 // takes nothing away.
 func TestRestore(t *testing.T) {
