@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/k8s-groundup/groundup/tools/lab/initd"
@@ -182,11 +183,14 @@ func (c *Cluster) get(ctx context.Context, url string, as ...tls.Certificate) (i
 func (n Node) Kubelet() string { return "https://" + net.JoinHostPort(n.IP, "10250") }
 
 // Exited is the exit code that err carries when it is of a command that ran and
-// failed.
+// failed; of one that a signal ended, as a shell tells it.
 func Exited(err error) (code int, ok bool) {
 	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		return exit.ExitCode(), true
+	if !errors.As(err, &exit) {
+		return 0, false
 	}
-	return 0, false
+	if ws, ok := exit.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+		return 128 + int(ws.Signal()), true
+	}
+	return exit.ExitCode(), true
 }

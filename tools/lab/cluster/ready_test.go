@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"os/exec"
 	"testing"
 	"time"
 )
@@ -27,5 +28,19 @@ func TestWhoIsInterruptedIsNotToldOfATimeThatHasNotPassed(t *testing.T) {
 		if got := overdue(c.ctx, late); got != c.want {
 			t.Errorf("%s: got %v, want %v", c.name, got, c.want)
 		}
+	}
+}
+
+func TestExited(t *testing.T) {
+	for _, c := range []struct {
+		script string
+		want   int
+	}{{"exit 3", 3}, {"kill -TERM $$", 143}, {"kill -KILL $$", 137}} {
+		if code, ok := Exited(exec.Command("sh", "-c", c.script).Run()); !ok || code != c.want {
+			t.Errorf("%s: got %d, %v, want %d", c.script, code, ok, c.want)
+		}
+	}
+	if _, ok := Exited(errors.New("no such file")); ok {
+		t.Error("what has not run has an exit code")
 	}
 }

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"flag"
@@ -326,6 +327,31 @@ func TestVerifyCleansUpWhenItsTerminalCloses(t *testing.T) {
 		}
 		if _, err := os.Stat(made); !os.IsNotExist(err) {
 			t.Errorf("%s is left: %v\n%s", made, err, &out)
+		}
+	})
+}
+
+// TestWhoEndsAShellEndsItsCommand holds that a signal for lab alone is passed on, and
+// that the exit code tells it.
+func TestWhoEndsAShellEndsItsCommand(t *testing.T) {
+	onOwnNetwork(t, func(l learner) {
+		l.lab("up", "01")
+		cmd := l.command("shell", "node-1", "--", "sh", "-c", "echo ready; exec sleep 1000")
+		stdout, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if line, err := bufio.NewReader(stdout).ReadString('\n'); line != "ready\n" {
+			t.Fatalf("got %q, %v, want ready", line, err)
+		}
+		cmd.Process.Signal(unix.SIGTERM)
+		late := time.AfterFunc(20*time.Second, func() { cmd.Process.Kill() })
+		defer late.Stop()
+		if err := cmd.Wait(); cmd.ProcessState.ExitCode() != 128+int(unix.SIGTERM) {
+			t.Errorf("got %v, want exit code 143", err)
 		}
 	})
 }
