@@ -90,7 +90,7 @@ func crashLoop(node Node) error {
 		return nil // init has not written its status yet
 	}
 	for _, s := range services {
-		if s.PID == 0 && s.Restarts >= hopeless {
+		if s.PID == 0 && s.Failures >= hopeless {
 			log, err := os.ReadFile(node.Path(filepath.Join(initd.LogDir, s.Name+".log")))
 			if err != nil {
 				return err
