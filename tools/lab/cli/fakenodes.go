@@ -30,10 +30,7 @@ are said to run; no process is started. 0 takes all of them away.`,
 			if err != nil {
 				return err
 			}
-			if err := asRoot("writing the node's manifests"); err != nil {
-				return err
-			}
-			c, err := controlPlane()
+			c, _, err := firstNode("writing the node's manifests")
 			if err != nil {
 				return err
 			}

@@ -56,6 +56,10 @@ func (c *Cluster) Swap(ctx context.Context, spec Spec, swap Swap) error {
 	}
 	path := c.nodePath(1, "root", manifests, swap.Component+".yaml")
 	if have, err := os.ReadFile(path); err == nil && string(have) == string(manifest) {
+		// Unless a swap was interrupted, it is ready.
+		if err := c.awaitSwapped(ctx, spec, node, info, manifest); err != nil {
+			return err
+		}
 		return fmt.Errorf("that is the %s that runs", swap.Component)
 	}
 	return c.do("put "+swap.Component+" in place", func() error {

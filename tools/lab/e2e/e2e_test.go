@@ -17,7 +17,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/k8s-groundup/groundup/tools/lab/box"
 	"github.com/k8s-groundup/groundup/tools/lab/check"
+	"github.com/k8s-groundup/groundup/tools/lab/cluster"
 	"github.com/k8s-groundup/groundup/tools/lab/step"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
@@ -352,6 +354,28 @@ func TestWhoEndsAShellEndsItsCommand(t *testing.T) {
 		defer late.Stop()
 		if err := cmd.Wait(); cmd.ProcessState.ExitCode() != 128+int(unix.SIGTERM) {
 			t.Errorf("got %v, want exit code 143", err)
+		}
+	})
+}
+
+// TestPoweredOffNodeIsTold holds that nothing is done to a node without power, and no
+// process is taken for its init.
+func TestPoweredOffNodeIsTold(t *testing.T) {
+	onOwnNetwork(t, func(l learner) {
+		l.lab("up", "03")
+		node, err := (&cluster.Cluster{Home: l.home}).Node(1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := box.Kill(node.PID, time.Now().Add(20*time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		for _, args := range [][]string{
+			{"etcd", "snapshot", filepath.Join(t.TempDir(), "snapshot.db")}, {"etcd", "defrag"}, {"fake-nodes", "3"}, {"swap", "kube-scheduler", "ours"},
+		} {
+			if out, err := l.try(args...); err == nil || !strings.Contains(out, "`lab up` starts it") {
+				t.Errorf("lab %s: got %v, %s, want that the node is powered off", strings.Join(args, " "), err, out)
+			}
 		}
 	})
 }
