@@ -129,18 +129,16 @@ type verification struct {
 
 func (v verification) run(ctx context.Context, s *step.Step, checks []check.Check) []check.Result {
 	fmt.Fprintf(v.w, "%s\n%s\n\n", bold.Render(fmt.Sprintf("Step %02d · %s", s.Number, s.Title)), s.Proves)
-	live := newReporter(v.w).live
+	r := newReporter(v.w)
 	var results []check.Result
 	announce := func() {
-		if live && len(results) < len(checks) {
-			fmt.Fprintf(v.w, "  %s %s", faint.Render("…"), checks[len(results)].Title)
+		if len(results) < len(checks) {
+			r.announce(checks[len(results)].Title)
 		}
 	}
 	announce()
 	for res := range v.runner.All(ctx, checks) {
-		if live {
-			fmt.Fprint(v.w, "\r\x1b[K")
-		}
+		r.clear()
 		if ctx.Err() != nil && !res.Passed {
 			break // it was we who broke it
 		}
@@ -151,9 +149,7 @@ func (v verification) run(ctx context.Context, s *step.Step, checks []check.Chec
 		}
 		announce()
 	}
-	if live {
-		fmt.Fprint(v.w, "\r\x1b[K") // what was announced and has not come
-	}
+	r.clear() // what was announced and has not come
 	return results
 }
 
