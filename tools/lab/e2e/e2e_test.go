@@ -380,6 +380,19 @@ func TestPoweredOffNodeIsTold(t *testing.T) {
 	})
 }
 
+// TestUpBringsAnImageBack holds that up repairs a node whose image somebody removed.
+func TestUpBringsAnImageBack(t *testing.T) {
+	onOwnNetwork(t, func(l learner) {
+		const web = "groundup.local/web:v1"
+		l.lab("up", "01")
+		l.lab("shell", "node-1", "--", "runtime", "rmi", web)
+		l.lab("up", "01", "--no-build")
+		if out := l.lab("shell", "node-1", "--", "runtime", "images"); !strings.Contains(out, web) {
+			t.Errorf("%s is not back:\n%s", web, out)
+		}
+	})
+}
+
 // TestRestore holds that data comes back from a snapshot, and that a file that is none
 // takes nothing away.
 func TestRestore(t *testing.T) {
