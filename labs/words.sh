@@ -5,6 +5,7 @@
 #   MANIFESTS  its manifest directory     STEP           of the running cluster
 
 MANIFESTS=$GROUNDUP_HOME/nodes/$NODE/root/etc/kubernetes/manifests
+unset CPU # what paper_pod takes it for is said before it; some systems export another
 
 # fail CAUSE TEXT…: the property does not hold, and this is what was seen.
 fail() {
@@ -69,8 +70,8 @@ paper_node() {
 	kubectl patch node "$1" --type=merge -p '{"spec":{"taints":null}}'
 }
 
-# paper_pod NAME SPEC LABELS: a pod for such nodes; SPEC is more of its spec, in
-# lines of YAML.
+# [CPU=QUANTITY] paper_pod NAME SPEC LABELS: a pod for such nodes; SPEC is more of its
+# spec, in lines of YAML.
 paper_pod() {
 	cat >"$1.yaml" <<-YAML
 		apiVersion: v1

@@ -194,15 +194,15 @@ func ask(dir string, args []string) (r reply, err error) {
 		return r, err
 	}
 	defer c.Close()
-	if err := json.NewEncoder(c).Encode(request{args, buildEnv(os.Environ()), wd}); err != nil {
+	if err := json.NewEncoder(c).Encode(request{args, BuildEnv(os.Environ()), wd}); err != nil {
 		return r, err
 	}
 	return r, json.NewDecoder(c).Decode(&r)
 }
 
-// buildEnv keeps what changes how programs are built. The host has its own ideas
+// BuildEnv keeps what changes how programs are built. The host has its own ideas
 // of PATH and HOME.
-func buildEnv(env []string) []string {
+func BuildEnv(env []string) []string {
 	return slices.DeleteFunc(env, func(v string) bool {
 		return !strings.HasPrefix(v, "CGO_ENABLED=") && !strings.HasPrefix(v, "GOOS=") && !strings.HasPrefix(v, "GOARCH=")
 	})

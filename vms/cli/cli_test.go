@@ -22,6 +22,9 @@ import (
 var real = flag.Bool("boot", false, "boot real machines")
 
 func TestMain(m *testing.M) {
+	if slow := os.Getenv("TEST_SLOW_HOLDER"); slow != "" && len(os.Args) > 1 && os.Args[1] == "hold" {
+		slowHolder(slow)
+	}
 	testscript.Main(m, map[string]func(){
 		"vm": func() {
 			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -47,6 +48,15 @@ func (f *fleet) register(cmd *cobra.Command) {
 }
 
 func (f *fleet) machine(n int) string { return filepath.Join(f.dir, fmt.Sprintf("node-%d", n)) }
+
+// machines are the folders of those that there are.
+func (f *fleet) machines() ([]string, error) {
+	all, err := filepath.Glob(filepath.Join(f.dir, "node-*"))
+	return slices.DeleteFunc(all, func(dir string) bool {
+		_, err := strconv.Atoi(strings.TrimPrefix(filepath.Base(dir), "node-"))
+		return err != nil
+	}), err
+}
 
 func startCommand() *cobra.Command {
 	var f fleet
@@ -149,6 +159,8 @@ func (f *fleet) startOne(ctx context.Context, r repo.Repo, n, port int) error {
 		return err
 	}
 	if err := awaitHolder(ctx, dir, holder); err != nil {
+		// One that has not come as far as its lock is found by nobody else.
+		_ = holder.Process.Kill() // it may have ended
 		err = errors.Join(err, stopHolder(dir))
 		if ctx.Err() != nil {
 			return err
@@ -219,7 +231,7 @@ func stopCommand() *cobra.Command {
 		Short: "End machines that vm start has started, and remove all that they have written",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			dirs, err := filepath.Glob(filepath.Join(f.dir, "node-*"))
+			dirs, err := f.machines()
 			if err != nil {
 				return err
 			}
@@ -228,11 +240,25 @@ func stopCommand() *cobra.Command {
 					return err
 				}
 			}
-			return os.RemoveAll(f.dir)
+			return f.remove(dirs)
 		},
 	}
 	f.register(cmd)
 	return cmd
+}
+
+// remove removes what start has written. The folder goes with it, unless it holds
+// something that is not ours.
+func (f *fleet) remove(machines []string) error {
+	for _, path := range append(machines, filepath.Join(f.dir, portFile)) {
+		if err := os.RemoveAll(path); err != nil {
+			return err
+		}
+	}
+	if err := os.Remove(f.dir); err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, unix.ENOTEMPTY) {
+		return err
+	}
+	return nil
 }
 
 func cutCommand() *cobra.Command {
@@ -258,7 +284,7 @@ func stopHolder(dir string) error {
 	}
 	fd, err := unix.PidfdOpen(pid, 0)
 	if errors.Is(err, unix.ESRCH) {
-		return nil
+		return awaitGone(dir) // its machine is about to follow it
 	} else if err != nil {
 		return err
 	}
@@ -274,6 +300,9 @@ func stopHolder(dir string) error {
 	return awaitGone(dir)
 }
 
+// killTimeout bounds how long the kernel may take to end what was killed.
+const killTimeout = 20 * time.Second
+
 // awaitGone waits until holder and qemu have let go of the machine's lock, which
 // both have open.
 func awaitGone(dir string) error {
@@ -282,9 +311,13 @@ func awaitGone(dir string) error {
 		return err
 	}
 	defer f.Close()
-	for {
-		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); !errors.Is(err, unix.EINTR) {
+	for deadline := time.Now().Add(killTimeout); ; <-time.After(time.Millisecond) {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
 			return err
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%s after SIGKILL a process still has %s open: see fuser %s", killTimeout, f.Name(), f.Name())
 		}
 	}
 }
@@ -299,17 +332,23 @@ func holderPid(dir string) (int, error) {
 		return 0, err
 	}
 	defer f.Close()
-	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	if err == nil {
-		return 0, nil
-	} else if !errors.Is(err, unix.EWOULDBLOCK) {
-		return 0, err
+	for {
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return 0, nil
+		} else if !errors.Is(err, unix.EWOULDBLOCK) {
+			return 0, err
+		}
+		b, err := io.ReadAll(io.NewSectionReader(f, 0, 64))
+		if err != nil {
+			return 0, err
+		}
+		// Who has just locked the file writes its number next.
+		if number, whole := strings.CutSuffix(string(b), "\n"); whole {
+			return strconv.Atoi(number)
+		}
+		<-time.After(time.Millisecond)
 	}
-	b, err := io.ReadAll(f)
-	if err != nil {
-		return 0, err
-	}
-	return strconv.Atoi(strings.TrimSpace(string(b)))
 }
 
 func writeShipped(dir string, s repo.Snapshot) error {

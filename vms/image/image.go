@@ -18,6 +18,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -52,7 +53,7 @@ func (b Builder) Build(ctx context.Context) (Image, error) {
 	if err := os.MkdirAll(b.Cache, 0o755); err != nil {
 		return Image{}, err
 	}
-	unlock, err := lock(filepath.Join(b.Cache, "lock"))
+	unlock, err := lock(ctx, filepath.Join(b.Cache, "lock"))
 	if err != nil {
 		return Image{}, fmt.Errorf("lock %s: %w", b.Cache, err)
 	}
@@ -126,20 +127,29 @@ func key(parts ...string) string {
 	return hex.EncodeToString(sum[:6])
 }
 
-// lock holds a file's lock until unlock is called or the process ends.
-func lock(path string) (unlock func(), err error) {
+// lock holds a file's lock until unlock is called or the process ends. Who has it may be
+// at it for minutes: the wait ends with ctx.
+func lock(ctx context.Context, path string) (unlock func(), err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return nil, err
 	}
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
 	for {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX)
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		if err == nil {
 			return func() { f.Close() }, nil
 		}
-		if !errors.Is(err, unix.EINTR) {
+		if !errors.Is(err, unix.EINTR) && !errors.Is(err, unix.EWOULDBLOCK) {
 			f.Close()
 			return nil, err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			f.Close()
+			return nil, ctx.Err()
 		}
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/k8s-groundup/groundup/vms/agent"
 	"github.com/k8s-groundup/groundup/vms/wire"
@@ -16,12 +18,18 @@ import (
 // Build answers a machine's go command, see [machine.BuildFunc]: tests build the
 // programs that they drive, and here is where Go and its cache are. Nothing is done
 // for a machine but `go build -o …` inside the repository, and `go list -m`, which
-// tells where a module is: in the machine, it is at the same path.
+// tells where a module is: in the machine, it is at the same path. What the machine
+// asks for is not trusted: by other flags and variables, go runs and writes anything.
 func (r Repo) Build(ctx context.Context, b wire.Build, emit func(file string, piece []byte) error) wire.Built {
+	b.Dir = filepath.Clean(b.Dir)
 	if !r.Within(b.Dir) {
 		return refuse("in a virtual machine go works inside the repository only")
 	}
 	out, args := agent.Output(b.Args)
+	if flag := unknown(args); flag != "" {
+		return refuse("in a virtual machine go takes no " + flag + ": vms/repo/build.go has the list")
+	}
+	b.Env = agent.BuildEnv(b.Env)
 	switch {
 	case len(args) > 1 && args[0] == "list" && args[1] == "-m":
 		return run(ctx, b, args...)
@@ -41,6 +49,23 @@ func (r Repo) Build(ctx context.Context, b wire.Build, emit func(file string, pi
 		return refuse(err.Error())
 	}
 	return built
+}
+
+// flags are those that change nothing but what a program is. One that ends in = takes
+// any value.
+var flags = []string{
+	"-m", "-f", "-trimpath", "-buildvcs=false", "-tags=", "-ldflags=-s -w", "-ldflags=-s -w -extldflags=-static",
+}
+
+// unknown returns the first flag that is not one of those, or nothing.
+func unknown(args []string) string {
+	for _, arg := range args {
+		known := func(f string) bool { return arg == f || strings.HasSuffix(f, "=") && strings.HasPrefix(arg, f) }
+		if strings.HasPrefix(arg, "-") && !slices.ContainsFunc(flags, known) {
+			return arg
+		}
+	}
+	return ""
 }
 
 // run runs a go command here, where the machine's would have run.

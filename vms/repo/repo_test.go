@@ -77,6 +77,10 @@ func TestBuildForAMachine(t *testing.T) {
 		"go.mod": module, "hello/main.go": "package main\n\nfunc main() {}\n", "broken/main.go": "package main\n\nfunc main() { x }\n",
 	})
 	outside := t.TempDir()
+	touch := filepath.Join(t.TempDir(), "toolexec")
+	if err := os.WriteFile(touch, []byte("#!/bin/sh\ntouch "+outside+"/ran\nexec \"$@\"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		name, args, dir string
 		code            int
@@ -89,10 +93,15 @@ func TestBuildForAMachine(t *testing.T) {
 		{"nothing at all", "", dir, 1, "", "nothing but `go build -o FILE`"},
 		{"a list of packages", "list ./...", dir, 1, "", "nothing but `go build -o FILE`"},
 		{"elsewhere", "build -o x .", outside, 1, "", "inside the repository"},
+		{"elsewhere, by a detour", "build -o x .", dir + "/../" + filepath.Base(outside), 1, "", "inside the repository"},
+		{"flags that are harmless", "build -trimpath -tags=seccomp -o x ./hello", dir, 0, "hello", ""},
+		{"a program to run here", "build -toolexec=" + touch + " -o x ./hello", dir, 1, "", "no -toolexec"},
+		{"a second -o", "build -o x -o " + outside + "/ ./hello", dir, 1, "", "no -o"},
+		{"another spelling of -o", "build -o x --o=" + outside + "/ ./hello", dir, 1, "", "no --o"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var files []string
-			got := Repo{dir}.Build(t.Context(), wire.Build{Args: strings.Fields(c.args), Dir: c.dir}, func(file string, piece []byte) error {
+			got := Repo{dir}.Build(t.Context(), wire.Build{Args: strings.Fields(c.args), Dir: c.dir, Env: []string{"GOFLAGS=-toolexec=" + touch}}, func(file string, piece []byte) error {
 				if !slices.Contains(files, file) {
 					files = append(files, file)
 				}
@@ -102,6 +111,9 @@ func TestBuildForAMachine(t *testing.T) {
 				t.Errorf("got %+v with %v, want code %d, %q and %q", got, files, c.code, c.files, c.stderr)
 			}
 		})
+	}
+	if left, err := os.ReadDir(outside); err != nil || len(left) > 0 {
+		t.Errorf("a machine has written %v here: %v", left, err)
 	}
 }
 

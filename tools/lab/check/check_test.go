@@ -68,6 +68,23 @@ func TestSlowMachinesGetTime(t *testing.T) {
 	}
 }
 
+// openSUSE exports CPU=x86_64: that is not what a pod asks for.
+func TestWordsTakeNoQuantityFromTheEnvironment(t *testing.T) {
+	t.Setenv("CPU", "x86_64")
+	library, err := filepath.Abs("../../../labs/words.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	words := Runner{Library: library, Env: []string{"LAB=true", "GROUNDUP_HOME=/none", "NODE=node-1"}}
+	c := write(t, header+`probe() {
+paper_pod unsaid && grep 'cpu: "100m"' unsaid.yaml && CPU=300m paper_pod said && grep 'cpu: "300m"' said.yaml || { cat ./*.yaml; return 1; }
+}
+`)
+	if got := words.Run(t.Context(), c); !got.Passed {
+		t.Errorf("got %+v, want pods with the CPU that was said", got)
+	}
+}
+
 func TestParseRefuses(t *testing.T) {
 	for _, c := range []struct{ name, script, want string }{
 		{"no title", "# proves: P\nprobe() {\n:\n}\n", "no `# title:`"},

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -75,10 +76,11 @@ func kubectlCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			kubectl := exec.CommandContext(cmd.Context(), c.Client("kubectl"), args...)
+			kubectl := exec.Command(c.Client("kubectl"), args...)
 			kubectl.Env = append(os.Environ(), "KUBECONFIG="+c.Kubeconfig())
 			kubectl.Stdin, kubectl.Stdout, kubectl.Stderr = os.Stdin, os.Stdout, os.Stderr
-			return exitOf(kubectl.Run())
+			// It gets Ctrl-C as well, and is not killed for it: it may have a terminal to restore.
+			return exitOf(attend(context.WithoutCancel(cmd.Context()), kubectl))
 		},
 	}
 }

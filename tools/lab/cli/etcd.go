@@ -35,10 +35,7 @@ func etcdPart(use, short string, args int, do func(context.Context, *cluster.Clu
 			if err != nil {
 				return err
 			}
-			if err := asRoot("reading and writing the node's data"); err != nil {
-				return err
-			}
-			c, err := controlPlane()
+			c, _, err := firstNode("reading and writing the node's data")
 			if err != nil {
 				return err
 			}

@@ -6,10 +6,11 @@ import (
 
 	"github.com/k8s-groundup/groundup/tools/lab/cluster"
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/api/resource"
 )
 
 func fakeNodesCommand() *cobra.Command {
-	var zones, cpu, memory, pods string
+	var m nodeModel
 	cmd := &cobra.Command{
 		Use:   "fake-nodes N",
 		Short: "Have N nodes without machines: pods bound to them are said to run (from step 03)",
@@ -25,10 +26,11 @@ are said to run; no process is started. 0 takes all of them away.`,
 			if err != nil || n < 0 {
 				return fmt.Errorf("%q is not a number of nodes", args[0])
 			}
-			if err := asRoot("writing the node's manifests"); err != nil {
+			model, err := m.args()
+			if err != nil {
 				return err
 			}
-			c, err := controlPlane()
+			c, _, err := firstNode("writing the node's manifests")
 			if err != nil {
 				return err
 			}
@@ -40,15 +42,36 @@ are said to run; no process is started. 0 takes all of them away.`,
 				return err
 			}
 			defer c.Unlock()
-			model := []string{"--zones=" + zones, "--cpu=" + cpu, "--memory=" + memory, "--pods=" + pods}
 			return newReporter(cmd.OutOrStdout()).do(fmt.Sprintf("%d fake nodes", n), func() error {
 				return c.FakeNodes(cmd.Context(), cluster.Spec{Step: s}, n, model...)
 			})
 		},
 	}
-	cmd.Flags().StringVar(&zones, "zones", "3", "how many `zones` they are dealt out over")
-	cmd.Flags().StringVar(&cpu, "cpu", "8", "processors of each, as a `quantity`")
-	cmd.Flags().StringVar(&memory, "memory", "32Gi", "memory of each, as a `quantity`")
-	cmd.Flags().StringVar(&pods, "pods", "110", "how many `pods` each takes")
+	cmd.Flags().IntVar(&m.zones, "zones", 3, "how many `zones` they are dealt out over")
+	cmd.Flags().StringVar(&m.cpu, "cpu", "8", "processors of each, as a `quantity`")
+	cmd.Flags().StringVar(&m.memory, "memory", "32Gi", "memory of each, as a `quantity`")
+	cmd.Flags().IntVar(&m.pods, "pods", 110, "how many `pods` each takes")
 	return cmd
+}
+
+// A nodeModel is what every fake node is like.
+type nodeModel struct {
+	zones, pods int
+	cpu, memory string
+}
+
+// args are those of the program that keeps the nodes, which would say what is wrong with
+// them in its log alone.
+func (m nodeModel) args() ([]string, error) {
+	for name, n := range map[string]int{"zones": m.zones, "pods": m.pods} {
+		if n < 0 {
+			return nil, fmt.Errorf("--%s %d: it can't be negative", name, n)
+		}
+	}
+	for name, text := range map[string]string{"cpu": m.cpu, "memory": m.memory} {
+		if _, err := resource.ParseQuantity(text); err != nil {
+			return nil, fmt.Errorf("--%s %q: %w", name, text, err)
+		}
+	}
+	return []string{fmt.Sprintf("--zones=%d", m.zones), "--cpu=" + m.cpu, "--memory=" + m.memory, fmt.Sprintf("--pods=%d", m.pods)}, nil
 }

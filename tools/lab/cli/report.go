@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"time"
+	"unicode/utf8"
 
 	"github.com/charmbracelet/lipgloss"
 	"golang.org/x/term"
@@ -31,19 +32,43 @@ func newReporter(w io.Writer) *reporter {
 
 func (r *reporter) begin(what string) func(error) {
 	start := time.Now()
-	if r.live {
-		fmt.Fprintf(r.w, "  %s %s", faint.Render("…"), what)
-	}
+	r.announce(what)
 	return func(err error) {
 		mark := green.Render("✓")
 		if err != nil {
 			mark = red.Render("✗")
 		}
-		if r.live {
-			fmt.Fprint(r.w, "\r\x1b[K")
-		}
+		r.clear()
 		fmt.Fprintf(r.w, "  %s %-56s %s\n", mark, what, faint.Render(short(time.Since(start))))
 	}
+}
+
+// announce says on a terminal what is at work, until clear.
+func (r *reporter) announce(what string) {
+	if !r.live {
+		return
+	}
+	columns, _, err := term.GetSize(int(r.w.(*os.File).Fd()))
+	if err != nil || columns == 0 { // it does not know
+		columns = 80
+	}
+	const mark = "  … "
+	fmt.Fprintf(r.w, "  %s %s", faint.Render("…"), cut(what, columns-utf8.RuneCountInString(mark)-1))
+}
+
+// clear takes away what was announced: one line, so that must not have been longer.
+func (r *reporter) clear() {
+	if r.live {
+		fmt.Fprint(r.w, "\r\x1b[K")
+	}
+}
+
+// cut is at most the first n characters of a text.
+func cut(text string, n int) string {
+	if runes := []rune(text); len(runes) > n {
+		return string(runes[:max(n, 0)])
+	}
+	return text
 }
 
 func (r *reporter) do(what string, work func() error) error {

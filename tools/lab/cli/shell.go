@@ -1,11 +1,14 @@
 package cli
 
 import (
+	"context"
 	"os"
 	"os/exec"
+	"os/signal"
 
 	"github.com/k8s-groundup/groundup/tools/lab/cluster"
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 )
 
 func shellCommand() *cobra.Command {
@@ -32,12 +35,19 @@ func shellCommand() *cobra.Command {
 	}
 }
 
+// shell runs a shell or a command in a node. It gets Ctrl-C from the terminal as we do,
+// and decides what becomes of it; who ends us in another way ends it.
 func shell(node cluster.Node, argv []string) error {
-	inside := exec.Command("sh", "-c", "command -v bash >/dev/null && exec bash || exec sh")
+	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGHUP)
+	defer stop()
+	inside := exec.CommandContext(ctx, "sh", "-c", "command -v bash >/dev/null && exec bash || exec sh")
 	inside.Env = []string{"PS1=" + node.Name + `:\w# `}
+	end := unix.SIGHUP // a shell that has a terminal is deaf to SIGTERM
 	if len(argv) > 0 {
-		inside = exec.Command(argv[0], argv[1:]...)
+		inside = exec.CommandContext(ctx, argv[0], argv[1:]...)
+		end = unix.SIGTERM
 	}
+	inside.Cancel = func() error { return inside.Process.Signal(end) }
 	inside.Env = append(boxEnviron(), inside.Env...)
 	inside.Stdin, inside.Stdout, inside.Stderr = os.Stdin, os.Stdout, os.Stderr
 	return exitOf(node.Run(inside))

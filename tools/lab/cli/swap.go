@@ -24,10 +24,7 @@ func swapCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := asRoot("writing the node's manifests"); err != nil {
-				return err
-			}
-			c, err := controlPlane()
+			c, _, err := firstNode("writing the node's manifests")
 			if err != nil {
 				return err
 			}

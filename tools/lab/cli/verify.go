@@ -44,11 +44,16 @@ saw and what to try, and ends with a non-zero code.`,
 			if err != nil {
 				return err
 			}
+			if only != "" {
+				if checks = slices.DeleteFunc(checks, func(c check.Check) bool { return c.ID != only }); len(checks) == 0 {
+					return fmt.Errorf("%s has no check %q", filepath.Base(lab), only)
+				}
+			}
 			runner, err := checkRunner(dir, open())
 			if err != nil {
 				return err
 			}
-			v := verification{runner: runner, keepGoing: keepGoing, only: only, w: cmd.OutOrStdout()}
+			v := verification{runner: runner, keepGoing: keepGoing, w: cmd.OutOrStdout()}
 			if asJSON {
 				v.w = io.Discard
 			}
@@ -60,7 +65,7 @@ saw and what to try, and ends with a non-zero code.`,
 					return err
 				}
 			}
-			return v.verdict(s, checks, results)
+			return v.verdict(cmd.Context(), s, checks, results)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the results as JSON")
@@ -119,26 +124,23 @@ func checkRunner(dir string, c *cluster.Cluster) (check.Runner, error) {
 type verification struct {
 	runner    check.Runner
 	keepGoing bool
-	only      string
 	w         io.Writer
 }
 
 func (v verification) run(ctx context.Context, s *step.Step, checks []check.Check) []check.Result {
 	fmt.Fprintf(v.w, "%s\n%s\n\n", bold.Render(fmt.Sprintf("Step %02d · %s", s.Number, s.Title)), s.Proves)
-	if v.only != "" {
-		checks = slices.DeleteFunc(slices.Clone(checks), func(c check.Check) bool { return c.ID != v.only })
-	}
-	live := newReporter(v.w).live
+	r := newReporter(v.w)
 	var results []check.Result
 	announce := func() {
-		if live && len(results) < len(checks) {
-			fmt.Fprintf(v.w, "  %s %s", faint.Render("…"), checks[len(results)].Title)
+		if len(results) < len(checks) {
+			r.announce(checks[len(results)].Title)
 		}
 	}
 	announce()
 	for res := range v.runner.All(ctx, checks) {
-		if live {
-			fmt.Fprint(v.w, "\r\x1b[K")
+		r.clear()
+		if ctx.Err() != nil && !res.Passed {
+			break // it was we who broke it
 		}
 		printResult(v.w, res)
 		results = append(results, res)
@@ -147,6 +149,7 @@ func (v verification) run(ctx context.Context, s *step.Step, checks []check.Chec
 		}
 		announce()
 	}
+	r.clear() // what was announced and has not come
 	return results
 }
 
@@ -171,7 +174,7 @@ func printResult(w io.Writer, res check.Result) {
 	line("look", res.See)
 }
 
-func (v verification) verdict(s *step.Step, checks []check.Check, results []check.Result) error {
+func (v verification) verdict(ctx context.Context, s *step.Step, checks []check.Check, results []check.Result) error {
 	passed := 0
 	for _, r := range results {
 		if r.Passed {
@@ -179,11 +182,11 @@ func (v verification) verdict(s *step.Step, checks []check.Check, results []chec
 		}
 	}
 	switch {
-	case v.only != "" && len(results) == 0:
-		return fmt.Errorf("step %02d has no check %q", s.Number, v.only)
-	case passed == len(results) && (v.only != "" || passed == len(checks)):
+	case passed == len(checks):
 		fmt.Fprintf(v.w, "\n%s\n", green.Render(fmt.Sprintf("%d of %d hold.", passed, len(results))))
 		return nil
+	case passed == len(results): // and no more have run
+		return fmt.Errorf("%w: %d of %d checks have run, and hold", context.Cause(ctx), passed, len(checks))
 	}
 	fmt.Fprintf(v.w, "\n%s\n", red.Render(fmt.Sprintf("%d of %d hold; the first broken link is above.", passed, len(checks))))
 	if state, err := open().State(); err == nil && state.Step != s.Number {

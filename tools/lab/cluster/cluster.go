@@ -85,30 +85,59 @@ func (s State) Gateway() string {
 	return s.Plan.Gateway().String()
 }
 
-// Home is the state directory that the environment asks for.
+// Home is the state directory that the environment asks for. However it is written
+// there, it has one name here: the cgroups' is made from it, and the nodes see it
+// from another working directory.
 func Home() string {
-	if h := os.Getenv("GROUNDUP_HOME"); h != "" {
-		return h
+	h := os.Getenv("GROUNDUP_HOME")
+	if h == "" {
+		return DefaultHome
 	}
-	return DefaultHome
+	if abs, err := filepath.Abs(h); err == nil {
+		return abs
+	}
+	return h // this process's working directory has gone: opening anything there will say so
 }
 
 // Lock makes this process the only one that changes the cluster, or says that
 // another is at it.
-func (c *Cluster) Lock() error {
+func (c *Cluster) Lock() (err error) {
+	for range 100 {
+		c.lock, err = c.tryLock()
+		// A down may remove the file, or the directory, between any two steps of ours.
+		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrExist) {
+			break
+		}
+	}
+	return err
+}
+
+func (c *Cluster) tryLock() (*os.File, error) {
 	if err := os.MkdirAll(c.Home, 0o755); err != nil {
-		return err
+		return nil, err
 	}
 	f, err := os.OpenFile(c.path("lock"), os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		f.Close()
-		return fmt.Errorf("%s is locked: another `lab up` or `lab down` is at work; wait for it to end", c.Home)
+		return nil, fmt.Errorf("%s is locked: another `lab up` or `lab down` is at work; wait for it to end", c.Home)
 	}
-	c.lock = f
-	return nil
+	if !sameFile(f, c.path("lock")) {
+		f.Close()
+		return nil, fmt.Errorf("lock %s: %w", c.Home, fs.ErrNotExist)
+	}
+	return f, nil
+}
+
+func sameFile(f *os.File, path string) bool {
+	ours, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	there, err := os.Stat(path)
+	return err == nil && os.SameFile(ours, there)
 }
 
 // Unlock lets the next one in.

@@ -19,7 +19,7 @@ func (c *Cluster) Down() error {
 	if state.Host != nil || host.Claimed(c.Home) {
 		err = c.do("remove the node from this machine", func() error { return c.removeHost(state) })
 	} else if err = c.removeNodes(1); err == nil {
-		err = c.do("remove the network between the nodes", func() error { return fabric.Remove(state.ForwardWasOff) })
+		err = c.do("remove the network between the nodes", func() error { return fabric.Remove(c.Home, state.ForwardWasOff) })
 	}
 	if err != nil {
 		return err

@@ -28,7 +28,8 @@ func (c *Cluster) Snapshot(file string) error {
 	}
 	written := c.nodePath(1, "root", dataDir, name)
 	if err := copyFile(written, file+".part", 0o600); err != nil {
-		return err
+		os.Remove(file + ".part")
+		return errors.Join(err, os.Remove(written))
 	}
 	return errors.Join(os.Rename(file+".part", file), os.Remove(written))
 }
@@ -43,7 +44,9 @@ func (c *Cluster) Defragment() error {
 }
 
 // Restore makes a snapshot the data of the API server. The API server is stopped for it,
-// and what it had is kept beside, under the name that is returned.
+// and what it had is kept beside, under the name that is returned. Whether the file is
+// a snapshot shows before that; and if it cannot be stopped, or we are interrupted, it
+// goes on with what it had.
 func (c *Cluster) Restore(ctx context.Context, spec Spec, file string) (kept string, err error) {
 	state, err := c.State()
 	if err != nil {
@@ -58,7 +61,9 @@ func (c *Cluster) Restore(ctx context.Context, spec Spec, file string) (kept str
 		return "", err
 	}
 	inside := c.nodePath(1, "root", dataDir)
-	if err := copyFile(file, filepath.Join(inside, "restore.db"), 0o600); err != nil {
+	fresh := filepath.Join(inside, "restored")
+	defer os.RemoveAll(fresh)
+	if err := c.do("restore the data", func() error { return restore(node, file, fresh) }); err != nil {
 		return "", err
 	}
 	manifest := c.nodePath(1, "root", manifests, "kube-apiserver.yaml")
@@ -67,17 +72,18 @@ func (c *Cluster) Restore(ctx context.Context, spec Spec, file string) (kept str
 		if err := os.Rename(manifest, aside); err != nil && !errors.Is(err, fs.ErrNotExist) { // moved by a restore that was interrupted
 			return err
 		}
-		return c.awaitStopped(ctx, inside)
+		if err := c.awaitStopped(ctx, inside); err != nil {
+			return errors.Join(err, os.Rename(aside, manifest))
+		}
+		return nil
 	}); err != nil {
 		return "", err
 	}
 	kept = filepath.Join(inside, "etcd-"+time.Now().UTC().Format("20060102-150405"))
-	if err := c.do("restore the data", func() error {
-		if err := os.Rename(filepath.Join(inside, "etcd"), kept); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		return errors.Join(etcd(node, "restore", filepath.Join(dataDir, "restore.db")), os.Remove(filepath.Join(inside, "restore.db")))
-	}); err != nil {
+	if err := os.Rename(filepath.Join(inside, "etcd"), kept); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", errors.Join(err, os.Rename(aside, manifest))
+	}
+	if err := os.Rename(filepath.Join(fresh, "etcd"), filepath.Join(inside, "etcd")); err != nil {
 		return kept, err
 	}
 	return kept, c.do("start kube-apiserver", func() error {
@@ -86,6 +92,21 @@ func (c *Cluster) Restore(ctx context.Context, spec Spec, file string) (kept str
 		}
 		return c.waitReady(ctx, spec, node, info)
 	})
+}
+
+// restore makes data from a snapshot in a directory beside the API server's.
+func restore(node Node, file, fresh string) error {
+	if err := os.RemoveAll(fresh); err != nil { // of a restore that was killed
+		return err
+	}
+	if err := os.Mkdir(fresh, 0o700); err != nil {
+		return err
+	}
+	if err := copyFile(file, filepath.Join(fresh, "snapshot.db"), 0o600); err != nil {
+		return err
+	}
+	inNode := filepath.Join(dataDir, filepath.Base(fresh))
+	return etcdIn(node, inNode, "restore", filepath.Join(inNode, "snapshot.db"))
 }
 
 // awaitStopped waits until nobody has etcd's data open: its lock on the data file
@@ -103,14 +124,16 @@ func (c *Cluster) awaitStopped(ctx context.Context, dir string) error {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return fmt.Errorf("the API server still has its data open after %s: see `lab pods`", readyTimeout)
+			return overdue(ctx, fmt.Errorf("the API server still has its data open after %s: see `lab pods`", readyTimeout))
 		}
 	}
 }
 
 // etcd runs the API server's command that looks after its data.
-func etcd(node Node, args ...string) error {
-	argv := append(append([]string{"etcd"}, args...), "--data-dir="+dataDir)
+func etcd(node Node, args ...string) error { return etcdIn(node, dataDir, args...) }
+
+func etcdIn(node Node, dir string, args ...string) error {
+	argv := append(append([]string{"etcd"}, args...), "--data-dir="+dir)
 	if out, err := output(node, exec.Command("kube-apiserver", argv...)); err != nil {
 		return fmt.Errorf("%w\n%s", err, out)
 	}

@@ -93,7 +93,7 @@ func (c *Cluster) awaitHollow(ctx context.Context, info step.Node, nodes int) er
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return fmt.Errorf("after %s %s (%v): see `lab logs %s`", fakeNodesTimeout, missing, err, hollowNodes)
+			return overdue(ctx, fmt.Errorf("after %s %s (%v): see `lab logs %s`", fakeNodesTimeout, missing, err, hollowNodes))
 		}
 	}
 }

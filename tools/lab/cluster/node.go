@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/pki"
@@ -247,7 +248,7 @@ func (c *Cluster) plugIn(state State, n int, node *Node, pid int) error {
 	if err := replaceFile(c.nodePath(n, "node.json"), b, 0o644); err != nil {
 		return err
 	}
-	return fabric.Connect(state.Plan, n, node.Name, pid)
+	return fabric.Connect(c.Home, state.Plan, n, node.Name, pid)
 }
 
 // services is what the node's init is to run. A service's version is the hash of
@@ -284,12 +285,16 @@ func (c *Cluster) services(spec Spec, info step.Node, files map[string][]byte) (
 }
 
 // importImages puts the step's images into the node's image store. An archive
-// that was imported before is not read again.
+// that was imported before is not read again, unless an image of it has been removed.
 func (c *Cluster) importImages(spec Spec, node Node) error {
 	images := spec.Step.Images
 	if node.Name == NodeName(1) {
 		images = slices.Concat(images, spec.Step.Components)
 	}
+	stored := sync.OnceValue(func() string {
+		ids, _ := output(node, exec.Command("runtime", "images", "--quiet")) // what it does not tell is imported again
+		return string(ids)
+	})
 	for _, image := range images {
 		archive := c.path("images", image+".tar")
 		info, err := os.Stat(archive)
@@ -297,24 +302,43 @@ func (c *Cluster) importImages(spec Spec, node Node) error {
 			return err
 		}
 		mark := c.path("nodes", node.Name, "imported-"+image)
-		stamp := []byte(info.ModTime().Format(time.RFC3339Nano))
-		if have, err := os.ReadFile(mark); err == nil && bytes.Equal(have, stamp) {
+		stamp := info.ModTime().Format(time.RFC3339Nano)
+		if have, err := os.ReadFile(mark); err == nil && imported(string(have), stamp, stored) {
 			continue
 		}
+		var said []byte
 		if err := c.do(fmt.Sprintf("image %s into %s", image, node.Name), func() error {
 			cmd := exec.Command("runtime", "import", "/opt/groundup/images/"+image+".tar")
-			if out, err := output(node, cmd); err != nil {
-				return fmt.Errorf("%w\n%s", err, out)
+			if said, err = output(node, cmd); err != nil {
+				return fmt.Errorf("%w\n%s", err, said)
 			}
 			return nil
 		}); err != nil {
 			return err
 		}
-		if err := replaceFile(mark, stamp, 0o644); err != nil {
+		if err := replaceFile(mark, []byte(strings.Join(append([]string{stamp}, imageIDs(string(said))...), "\n")+"\n"), 0o644); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// imageIDs are the second words of what `runtime import` says.
+func imageIDs(said string) (ids []string) {
+	for line := range strings.Lines(said) {
+		if words := strings.Fields(line); len(words) == 2 && strings.HasPrefix(words[1], "sha256:") {
+			ids = append(ids, words[1])
+		}
+	}
+	return ids
+}
+
+// imported says whether the archive of this time was imported when the mark was made,
+// and all images that the mark names are still stored.
+func imported(mark, stamp string, stored func() string) bool {
+	words := strings.Fields(mark)
+	return len(words) > 1 && words[0] == stamp &&
+		!slices.ContainsFunc(words[1:], func(id string) bool { return !strings.Contains(stored(), id) })
 }
 
 func output(node Node, cmd *exec.Cmd) ([]byte, error) {
@@ -346,7 +370,7 @@ func (c *Cluster) removeNodes(first int) error {
 			if err := c.PowerOff(n); err != nil {
 				return err
 			}
-			if err := fabric.Disconnect(s.Plan, n, e.Name()); err != nil {
+			if err := fabric.Disconnect(c.Home, s.Plan, n, e.Name()); err != nil {
 				return err
 			}
 			return os.RemoveAll(c.nodePath(n))

@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/k8s-groundup/groundup/tools/lab/initd"
@@ -64,12 +65,18 @@ func (c *Cluster) await(ctx context.Context, u *url.URL, node Node) (err error) 
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			if cause := context.Cause(ctx); !errors.Is(cause, context.DeadlineExceeded) {
-				return cause
-			}
-			return fmt.Errorf("%s is not ready after %s: %w; see `lab logs`", node.Name, readyTimeout, err)
+			return overdue(ctx, fmt.Errorf("%s is not ready after %s: %w; see `lab logs`", node.Name, readyTimeout, err))
 		}
 	}
+}
+
+// overdue is why there is no more waiting when ctx is done: it took too long, or we
+// were interrupted, and nothing else is to be said.
+func overdue(ctx context.Context, late error) error {
+	if cause := context.Cause(ctx); !errors.Is(cause, context.DeadlineExceeded) {
+		return cause
+	}
+	return late
 }
 
 // hopeless is after how many failures in a row a service is not waited for.
@@ -83,7 +90,7 @@ func crashLoop(node Node) error {
 		return nil // init has not written its status yet
 	}
 	for _, s := range services {
-		if s.PID == 0 && s.Restarts >= hopeless {
+		if s.PID == 0 && s.Failures >= hopeless {
 			log, err := os.ReadFile(node.Path(filepath.Join(initd.LogDir, s.Name+".log")))
 			if err != nil {
 				return err
@@ -176,11 +183,14 @@ func (c *Cluster) get(ctx context.Context, url string, as ...tls.Certificate) (i
 func (n Node) Kubelet() string { return "https://" + net.JoinHostPort(n.IP, "10250") }
 
 // Exited is the exit code that err carries when it is of a command that ran and
-// failed.
+// failed; of one that a signal ended, as a shell tells it.
 func Exited(err error) (code int, ok bool) {
 	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		return exit.ExitCode(), true
+	if !errors.As(err, &exit) {
+		return 0, false
 	}
-	return 0, false
+	if ws, ok := exit.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+		return 128 + int(ws.Signal()), true
+	}
+	return exit.ExitCode(), true
 }

@@ -56,6 +56,10 @@ func (c *Cluster) Swap(ctx context.Context, spec Spec, swap Swap) error {
 	}
 	path := c.nodePath(1, "root", manifests, swap.Component+".yaml")
 	if have, err := os.ReadFile(path); err == nil && string(have) == string(manifest) {
+		// Unless a swap was interrupted, it is ready.
+		if err := c.awaitSwapped(ctx, spec, node, info, manifest); err != nil {
+			return err
+		}
 		return fmt.Errorf("that is the %s that runs", swap.Component)
 	}
 	return c.do("put "+swap.Component+" in place", func() error {
@@ -101,7 +105,7 @@ func (c *Cluster) awaitSwapped(ctx context.Context, spec Spec, node Node, info s
 		select {
 		case <-tick.C:
 		case <-within.Done():
-			return errors.Join(fmt.Errorf("after %s the new %s is not ready: see `lab logs %s`", readyTimeout, wanted.Name, wanted.Name), err)
+			return overdue(within, errors.Join(fmt.Errorf("after %s the new %s is not ready: see `lab logs %s`", readyTimeout, wanted.Name, wanted.Name), err))
 		}
 	}
 }

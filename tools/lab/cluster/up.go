@@ -40,6 +40,10 @@ func (c *Cluster) Up(ctx context.Context, spec Spec) error {
 	if spec.Host != nil {
 		return c.upHost(ctx, spec, old, err)
 	}
+	wired, taken := fabric.There(c.Home)
+	if taken != nil {
+		return taken
+	}
 	switch {
 	case errors.Is(err, ErrNone):
 		if old.Plan, err = fabric.Choose(); err != nil {
@@ -61,11 +65,13 @@ func (c *Cluster) Up(ctx context.Context, spec Spec) error {
 	if err != nil {
 		return err
 	}
-	state.ForwardWasOff = state.ForwardWasOff || !forwards
+	if !wired { // or else it may be us who turned it on
+		state.ForwardWasOff = !forwards
+	}
 	if err := c.save(state); err != nil {
 		return err
 	}
-	if err := c.do("network between the nodes", func() error { return fabric.Ensure(state.Plan) }); err != nil {
+	if err := c.do("network between the nodes", func() error { return fabric.Ensure(c.Home, state.Plan) }); err != nil {
 		return err
 	}
 	if err := c.do("programs and images", func() error { return c.install(spec) }); err != nil {

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"flag"
@@ -16,7 +17,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/k8s-groundup/groundup/tools/lab/box"
 	"github.com/k8s-groundup/groundup/tools/lab/check"
+	"github.com/k8s-groundup/groundup/tools/lab/cluster"
 	"github.com/k8s-groundup/groundup/tools/lab/step"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
@@ -282,6 +285,139 @@ func TestSecondLabWaitsItsTurn(t *testing.T) {
 		stdin.Close()
 		if err := cmd.Wait(); err != nil {
 			t.Fatal(fmt.Errorf("flock: %w", err))
+		}
+	})
+}
+
+// TestSecondClusterIsRefused holds that a cluster with another home, of which a machine
+// has no room for two, leaves the first one alone.
+func TestSecondClusterIsRefused(t *testing.T) {
+	onOwnNetwork(t, func(l learner) {
+		l.lab("up", "01")
+		before := l.objects()
+		other := learner{t, l.repo, l.home + "-2"}
+		if out, err := other.try("up", "01", "--no-build"); err == nil || !strings.Contains(out, "GROUNDUP_HOME="+l.home+" lab down") {
+			t.Errorf("a second cluster: %v\n%s\nwant that it is refused, and how to remove the first", err, out)
+		}
+		other.lab("down")
+		compare(t, before, l.objects())
+		l.lab("pods")
+	})
+}
+
+// TestVerifyCleansUpWhenItsTerminalCloses holds that what a check has made goes with it.
+func TestVerifyCleansUpWhenItsTerminalCloses(t *testing.T) {
+	onOwnNetwork(t, func(l learner) {
+		l.lab("up", "01")
+		made := filepath.Join(l.home, "nodes/node-1/root/etc/kubernetes/manifests/crash.yaml")
+		cmd := l.command("verify", "--check", "crash-loop")
+		var out bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &out
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		for deadline := time.Now().Add(20 * time.Second); ; <-time.After(time.Millisecond) {
+			if _, err := os.Stat(made); err == nil {
+				break
+			} else if time.Now().After(deadline) {
+				t.Fatal(err)
+			}
+		}
+		cmd.Process.Signal(unix.SIGHUP)
+		if err := cmd.Wait(); cmd.ProcessState.ExitCode() != 1 {
+			t.Errorf("got %v, want exit code 1:\n%s", err, &out)
+		}
+		if _, err := os.Stat(made); !os.IsNotExist(err) {
+			t.Errorf("%s is left: %v\n%s", made, err, &out)
+		}
+	})
+}
+
+// TestWhoEndsAShellEndsItsCommand holds that a signal for lab alone is passed on, and
+// that the exit code tells it.
+func TestWhoEndsAShellEndsItsCommand(t *testing.T) {
+	onOwnNetwork(t, func(l learner) {
+		l.lab("up", "01")
+		cmd := l.command("shell", "node-1", "--", "sh", "-c", "echo ready; exec sleep 1000")
+		stdout, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if line, err := bufio.NewReader(stdout).ReadString('\n'); line != "ready\n" {
+			t.Fatalf("got %q, %v, want ready", line, err)
+		}
+		cmd.Process.Signal(unix.SIGTERM)
+		late := time.AfterFunc(20*time.Second, func() { cmd.Process.Kill() })
+		defer late.Stop()
+		if err := cmd.Wait(); cmd.ProcessState.ExitCode() != 128+int(unix.SIGTERM) {
+			t.Errorf("got %v, want exit code 143", err)
+		}
+	})
+}
+
+// TestPoweredOffNodeIsTold holds that nothing is done to a node without power, and no
+// process is taken for its init.
+func TestPoweredOffNodeIsTold(t *testing.T) {
+	onOwnNetwork(t, func(l learner) {
+		l.lab("up", "03")
+		node, err := (&cluster.Cluster{Home: l.home}).Node(1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := box.Kill(node.PID, time.Now().Add(20*time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		for _, args := range [][]string{
+			{"etcd", "snapshot", filepath.Join(t.TempDir(), "snapshot.db")}, {"etcd", "defrag"}, {"fake-nodes", "3"}, {"swap", "kube-scheduler", "ours"},
+		} {
+			if out, err := l.try(args...); err == nil || !strings.Contains(out, "`lab up` starts it") {
+				t.Errorf("lab %s: got %v, %s, want that the node is powered off", strings.Join(args, " "), err, out)
+			}
+		}
+	})
+}
+
+// TestUpBringsAnImageBack holds that up repairs a node whose image somebody removed.
+func TestUpBringsAnImageBack(t *testing.T) {
+	onOwnNetwork(t, func(l learner) {
+		const web = "groundup.local/web:v1"
+		l.lab("up", "01")
+		l.lab("shell", "node-1", "--", "runtime", "rmi", web)
+		l.lab("up", "01", "--no-build")
+		if out := l.lab("shell", "node-1", "--", "runtime", "images"); !strings.Contains(out, web) {
+			t.Errorf("%s is not back:\n%s", web, out)
+		}
+	})
+}
+
+// TestRestore holds that data comes back from a snapshot, and that a file that is none
+// takes nothing away.
+func TestRestore(t *testing.T) {
+	onOwnNetwork(t, func(l learner) {
+		l.lab("up", "02")
+		l.lab("kubectl", "create", "configmap", "before")
+		dir := t.TempDir()
+		none, snapshot := filepath.Join(dir, "none.db"), filepath.Join(dir, "snapshot.db")
+		if err := os.WriteFile(none, []byte("no snapshot\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := l.try("etcd", "restore", none); err == nil {
+			t.Errorf("it restored what is no snapshot:\n%s", out)
+		}
+		l.lab("kubectl", "get", "configmap", "before")
+		l.lab("etcd", "snapshot", snapshot)
+		l.lab("kubectl", "create", "configmap", "after")
+		l.lab("etcd", "restore", snapshot)
+		l.lab("kubectl", "get", "configmap", "before")
+		if out, err := l.try("kubectl", "get", "configmap", "after"); err == nil || !strings.Contains(out, "NotFound") {
+			t.Errorf("what is later than the snapshot: got %v, %s, want NotFound", err, out)
+		}
+		left, err := os.ReadDir(filepath.Join(l.home, "nodes/node-1/root/var/lib/etcd"))
+		if err != nil || len(left) != 2 { // the data, and what it was before
+			t.Errorf("there are %v in /var/lib/etcd, %v, want two", left, err)
 		}
 	})
 }

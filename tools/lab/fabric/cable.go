@@ -14,15 +14,17 @@ import (
 // cable is the name of the end that is plugged into the bridge.
 func cable(node string) string { return "gu-" + node }
 
-// Connect plugs a cable from the bridge into the network namespace of process
+// Connect plugs a cable from the bridge of owner into the network namespace of process
 // pid, where it is eth0 with the node's address and a default route, and sets
 // the route of this machine to the node's pods.
-func Connect(p Plan, n int, node string, pid int) error {
-	bridge, err := netlink.LinkByName(Bridge)
+func Connect(owner string, p Plan, n int, node string, pid int) error {
+	bridge, err := find(owner)
 	if err != nil {
-		return fmt.Errorf("bridge %s: %w", Bridge, err)
+		return err
+	} else if bridge == nil {
+		return fmt.Errorf("bridge %s is gone", Bridge)
 	}
-	if err := Disconnect(p, n, node); err != nil {
+	if err := Disconnect(owner, p, n, node); err != nil {
 		return err
 	}
 	veth := &netlink.Veth{
@@ -78,11 +80,19 @@ func inside(p Plan, n, pid int) error {
 	return nil
 }
 
-// Disconnect pulls the node's cable and forgets the route to its pods. It
-// succeeds when there is none.
-func Disconnect(p Plan, n int, node string) error {
-	if err := netlink.RouteDel(podRoute(p, n)); err != nil && !errors.Is(err, unix.ESRCH) {
-		return fmt.Errorf("remove the route to the pods of %s: %w", node, err)
+// Disconnect pulls the node's cable from the bridge of owner and forgets the route to
+// its pods. It succeeds when there is none. Without a plan the route goes with the
+// bridge.
+func Disconnect(owner string, p Plan, n int, node string) error {
+	if _, err := find(owner); errors.As(err, &taken{}) {
+		return nil // what bears the node's name there is another cluster's
+	} else if err != nil {
+		return err
+	}
+	if p != (Plan{}) {
+		if err := netlink.RouteDel(podRoute(p, n)); err != nil && !errors.Is(err, unix.ESRCH) {
+			return fmt.Errorf("remove the route to the pods of %s: %w", node, err)
+		}
 	}
 	link, err := netlink.LinkByName(cable(node))
 	if errors.As(err, &netlink.LinkNotFoundError{}) {

@@ -107,9 +107,61 @@ func Forwards() (bool, error) {
 	return strings.TrimSpace(string(now)) == "1", err
 }
 
-// Ensure makes the bridge, the masquerade rule and forwarding. It may be called
-// again.
-func Ensure(p Plan) error {
+// There says whether the bridge of owner, the home directory of a cluster, is there. It
+// is an error when somebody else's is: a machine has room for one.
+func There(owner string) (bool, error) {
+	link, err := find(owner)
+	return link != nil && err == nil, err
+}
+
+// taken is the error when the bridge is somebody else's.
+type taken struct{ owner string } // a cluster's home directory, or empty
+
+func (t taken) Error() string {
+	if t.owner == "" {
+		return fmt.Sprintf("this machine has an interface %s that is not ours: see ip -d link show %s", Bridge, Bridge)
+	}
+	return fmt.Sprintf("a machine has room for one cluster of boxes, and %s is that of the one in %s: `GROUNDUP_HOME=%s lab down` removes it", Bridge, t.owner, t.owner)
+}
+
+// find returns the bridge of owner, nil when there is none.
+func find(owner string) (netlink.Link, error) {
+	link, err := netlink.LinkByName(Bridge)
+	if errors.As(err, &netlink.LinkNotFoundError{}) {
+		return nil, nil
+	} else if err != nil {
+		return nil, fmt.Errorf("bridge %s: %w", Bridge, err)
+	}
+	return link, owns(owner, link.Type(), link.Attrs().Alias)
+}
+
+// owns says by the kind and the alias of the bridge whether it is owner's. One without
+// an alias is, too: it was made by a lab that was killed before it could give it one.
+func owns(owner, kind, have string) error {
+	other, marked := strings.CutPrefix(have, aliasPrefix)
+	switch {
+	case kind != "bridge" || have != "" && !marked:
+		return taken{}
+	case have != "" && have != alias(owner):
+		return taken{other}
+	}
+	return nil
+}
+
+const aliasPrefix = "groundup "
+
+// alias is what the bridge says of who owns it: as much of it as the kernel keeps.
+func alias(owner string) string {
+	a := aliasPrefix + owner
+	return a[:min(len(a), 255)]
+}
+
+// Ensure makes the bridge of owner, the masquerade rule and forwarding. It may be
+// called again.
+func Ensure(owner string, p Plan) error {
+	if _, err := There(owner); err != nil {
+		return err
+	}
 	br := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: Bridge}}
 	if err := netlink.LinkAdd(br); err != nil && !errors.Is(err, unix.EEXIST) {
 		return fmt.Errorf("make bridge %s: %w", Bridge, err)
@@ -117,6 +169,9 @@ func Ensure(p Plan) error {
 	link, err := netlink.LinkByName(Bridge)
 	if err != nil {
 		return fmt.Errorf("bridge %s: %w", Bridge, err)
+	}
+	if err := netlink.LinkSetAlias(link, alias(owner)); err != nil {
+		return fmt.Errorf("write down on %s whose it is: %w", Bridge, err)
 	}
 	if err := netlink.AddrReplace(link, address(p.Gateway(), p.Nodes.Bits())); err != nil {
 		return fmt.Errorf("give %s its address: %w", Bridge, err)
@@ -172,15 +227,17 @@ func masquerade(p Plan) error {
 	return nil
 }
 
-// Remove takes away what [Ensure] made, the cables with it. It succeeds when
+// Remove takes away what [Ensure] made for owner, the cables with it. It succeeds when
 // there is nothing.
-func Remove(forwardWasOff bool) error {
-	if link, err := netlink.LinkByName(Bridge); err == nil {
-		if err := netlink.LinkDel(link); err != nil {
-			return fmt.Errorf("remove bridge %s: %w", Bridge, err)
-		}
-	} else if !errors.As(err, &netlink.LinkNotFoundError{}) {
-		return fmt.Errorf("bridge %s: %w", Bridge, err)
+//
+// The bridge goes last: while it is there, the rest may be. When it is not, as after a
+// reboot, it was not us who turned forwarding on.
+func Remove(owner string, forwardWasOff bool) error {
+	link, err := find(owner)
+	if errors.As(err, &taken{}) {
+		return nil // nothing here is ours
+	} else if err != nil {
+		return err
 	}
 	c, err := nftables.New()
 	if err != nil {
@@ -192,8 +249,16 @@ func Remove(forwardWasOff bool) error {
 	if err := c.Flush(); err != nil {
 		return fmt.Errorf("remove nft table %s: %w", table, err)
 	}
+	if link == nil {
+		return nil
+	}
 	if forwardWasOff {
-		return os.WriteFile(forwardFile, []byte("0"), 0)
+		if err := os.WriteFile(forwardFile, []byte("0"), 0); err != nil {
+			return err
+		}
+	}
+	if err := netlink.LinkDel(link); err != nil {
+		return fmt.Errorf("remove bridge %s: %w", Bridge, err)
 	}
 	return nil
 }

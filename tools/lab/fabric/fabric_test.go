@@ -78,10 +78,10 @@ func fabricInNamespace(t *testing.T) error {
 		return fmt.Errorf("forwarding has been turned off, and is on: %v, %w", on, err)
 	}
 	for range 2 {
-		if err := Ensure(plan); err != nil {
+		if err := Ensure("/home/a", plan); err != nil {
 			return err
 		}
-		if err := Connect(plan, 1, "node-1", node.Process.Pid); err != nil {
+		if err := Connect("/home/a", plan, 1, "node-1", node.Process.Pid); err != nil {
 			return err
 		}
 	}
@@ -91,8 +91,24 @@ func fabricInNamespace(t *testing.T) error {
 	if on, err := Forwards(); err != nil || !on {
 		return fmt.Errorf("it forwards: %v, %w", on, err)
 	}
-	if err := errors.Join(Disconnect(plan, 1, "node-1"), Disconnect(plan, 1, "node-1"), Remove(true), Remove(true)); err != nil {
+	if err := anotherOwner(t, plan, node.Process.Pid); err != nil {
 		return err
+	}
+	if err := errors.Join(Disconnect("/home/a", plan, 1, "node-1"), Disconnect("/home/a", plan, 1, "node-1"), Disconnect("/home/a", Plan{}, 1, "node-1"), Remove("/home/a", true), Remove("/home/a", true)); err != nil {
+		return err
+	}
+	if on, err := Forwards(); err != nil || on {
+		return fmt.Errorf("forwarding was off, and is on: %v, %w", on, err)
+	}
+	// After a reboot, forwarding is somebody else's.
+	if err := os.WriteFile(forwardFile, []byte("1"), 0); err != nil {
+		return err
+	}
+	if err := Remove("/home/a", true); err != nil {
+		return err
+	}
+	if on, err := Forwards(); err != nil || !on {
+		return fmt.Errorf("where no bridge was, forwarding has been turned off: %v, %w", on, err)
 	}
 	links, err := netlink.LinkList()
 	if err != nil {
@@ -115,6 +131,41 @@ func fabricInNamespace(t *testing.T) error {
 		t.Errorf("nft table %s is left", tab.Name)
 	}
 	return nil
+}
+
+// anotherOwner holds that a cluster with another home does nothing to this one.
+func anotherOwner(t *testing.T, plan Plan, pid int) error {
+	other, err := Choose()
+	if err != nil {
+		return err
+	}
+	if err := Ensure("/home/b", other); err == nil || !strings.Contains(err.Error(), "GROUNDUP_HOME=/home/a") {
+		t.Errorf("a second cluster: got %v, want an error that says how to remove the first", err)
+	}
+	if err := errors.Join(Disconnect("/home/b", other, 1, "node-1"), Remove("/home/b", true)); err != nil {
+		return err
+	}
+	if on, err := Forwards(); err != nil || !on {
+		return fmt.Errorf("it forwards no more: %v, %w", on, err)
+	}
+	return expectConnected(t, plan, pid)
+}
+
+func TestOwns(t *testing.T) {
+	long := "/" + strings.Repeat("x", 300)
+	for _, c := range []struct{ name, owner, kind, alias, want string }{
+		{"ours", "/home/a", "bridge", "groundup /home/a", ""},
+		{"made by a lab that was killed", "/home/a", "bridge", "", ""},
+		{"a long name", long, "bridge", alias(long), ""},
+		{"another cluster's", "/home/a", "bridge", "groundup /home/ab", "`GROUNDUP_HOME=/home/ab lab down`"},
+		{"somebody else's bridge", "/home/a", "bridge", "guests", "not ours"},
+		{"no bridge", "/home/a", "dummy", "", "not ours"},
+	} {
+		err := owns(c.owner, c.kind, c.alias)
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: got %v, want %q", c.name, err, c.want)
+		}
+	}
 }
 
 func expectConnected(t *testing.T, plan Plan, pid int) error {

@@ -51,9 +51,9 @@ func TestStatus(t *testing.T) {
 		want        initd.Status
 	}{
 		{"it runs, and was killed before", "MainPID=7\nNRestarts=2\nExecMainStartTimestamp=@100\nExecMainExitTimestamp=@90\nExecMainCode=2\nExecMainStatus=9\n",
-			initd.Status{Name: "k", PID: 7, Restarts: 2, Since: time.Unix(100, 0), Last: "signal 9"}},
+			initd.Status{Name: "k", PID: 7, Restarts: 2, Failures: 2, Since: time.Unix(100, 0), Last: "signal 9"}},
 		{"it has failed", "MainPID=0\nNRestarts=5\nExecMainStartTimestamp=@100\nExecMainExitTimestamp=@101\nExecMainCode=1\nExecMainStatus=3\n",
-			initd.Status{Name: "k", Restarts: 5, Since: time.Unix(101, 0), Last: "exit code 3"}},
+			initd.Status{Name: "k", Restarts: 5, Failures: 5, Since: time.Unix(101, 0), Last: "exit code 3"}},
 		{"it runs for the first time", "MainPID=7\nNRestarts=0\nExecMainStartTimestamp=@100\nExecMainExitTimestamp=\nExecMainCode=0\nExecMainStatus=0\n",
 			initd.Status{Name: "k", PID: 7, Since: time.Unix(100, 0)}},
 	} {

@@ -188,7 +188,8 @@ func status(name, shown string) initd.Status {
 		return n
 	}
 	s := initd.Status{Name: name, PID: number("MainPID"), Restarts: number("NRestarts"), Since: time.Unix(int64(number("ExecMainStartTimestamp")), 0)}
-	const exited = 1 // CLD_EXITED of waitid(2)
+	s.Failures = s.Restarts // it does not tell which were in a row
+	const exited = 1        // CLD_EXITED of waitid(2)
 	switch code := number("ExecMainCode"); {
 	case code == exited:
 		s.Last = fmt.Sprintf("exit code %d", number("ExecMainStatus"))

@@ -46,8 +46,9 @@ type Status struct {
 	Name     string    `json:"name"`
 	PID      int       `json:"pid,omitempty"` // 0 when it is not running
 	Restarts int       `json:"restarts"`
-	Since    time.Time `json:"since"`          // of the start, or of the end when it is not running
-	Last     string    `json:"last,omitempty"` // how it ended last
+	Failures int       `json:"failures,omitempty"` // how many of them are in a row
+	Since    time.Time `json:"since"`              // of the start, or of the end when it is not running
+	Last     string    `json:"last,omitempty"`     // how it ended last
 	Version  string    `json:"version,omitempty"`
 }
 
@@ -147,8 +148,8 @@ func (i *Init) converge(want []Service, now time.Time) {
 	for _, s := range want {
 		if p := i.running[s.Name]; p == nil {
 			i.running[s.Name] = &process{service: s, retry: now, status: Status{Name: s.Name, Version: s.Version}}
-		} else if !s.equal(p.service) {
-			// It comes back as the new one when the old one has ended.
+		} else if p.stopping || !s.equal(p.service) {
+			// It comes back, as the new one, when the old one has ended.
 			p.service, p.status.Version, p.retry = s, s.Version, now
 		}
 	}
@@ -199,8 +200,8 @@ func (i *Init) start(p *process, now time.Time) {
 	pid, err := i.spawn(p.service)
 	if err != nil {
 		i.Log.Error("start", "service", p.service.Name, "err", err)
-		p.status.Last, p.retry = err.Error(), now.Add(backoff(p.status.Restarts))
-		p.status.Restarts++
+		p.status.Last = err.Error()
+		p.failed(now)
 		return
 	}
 	i.Log.Info("started", "service", p.service.Name, "pid", pid)
@@ -257,15 +258,20 @@ func (i *Init) ended(p *process, ws unix.WaitStatus, now time.Time) {
 	case p.stopping && p.retry.IsZero():
 		delete(i.running, p.service.Name)
 	case p.stopping: // it comes back, changed
-		p.stopping, p.stopBy, p.status.Restarts = false, time.Time{}, 0
+		p.stopping, p.stopBy, p.status.Restarts, p.status.Failures = false, time.Time{}, 0, 0
 	default:
-		failures := p.status.Restarts
 		if ran >= steady {
-			failures = 0
+			p.status.Failures = 0
 		}
-		p.retry = now.Add(backoff(failures))
-		p.status.Restarts++
+		p.failed(now)
 	}
+}
+
+// failed has the service started again after a while.
+func (p *process) failed(now time.Time) {
+	p.retry = now.Add(backoff(p.status.Failures))
+	p.status.Failures++
+	p.status.Restarts++
 }
 
 func describe(ws unix.WaitStatus) string {

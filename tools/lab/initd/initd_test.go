@@ -168,3 +168,43 @@ func TestBackoff(t *testing.T) {
 		t.Errorf("after very many failures: got %s, want %s", got, maxBackoff)
 	}
 }
+
+func TestBackoffCountsFailuresInARow(t *testing.T) {
+	i := Init{Log: slog.New(slog.DiscardHandler)}
+	p := &process{service: Service{Name: "s"}}
+	now := time.Now()
+	for _, c := range []struct {
+		ran, want time.Duration
+		failures  int
+	}{
+		{time.Second, firstBackoff, 1},
+		{time.Second, 2 * firstBackoff, 2},
+		{steady, firstBackoff, 1},
+		{time.Hour, firstBackoff, 1},
+		{time.Second, 2 * firstBackoff, 2},
+	} {
+		p.status.PID, p.status.Since = 1, now
+		now = now.Add(c.ran)
+		i.ended(p, 0, now)
+		if got := p.retry.Sub(now); got != c.want || p.status.Failures != c.failures {
+			t.Errorf("after it ran for %s: got %s, %d in a row; want %s, %d", c.ran, got, p.status.Failures, c.want, c.failures)
+		}
+	}
+	if p.status.Restarts != 5 {
+		t.Errorf("got %d restarts, want all 5", p.status.Restarts)
+	}
+}
+
+func TestServiceThatIsWantedAgainWhileItStopsComesBack(t *testing.T) {
+	s := Service{Name: "deaf", Argv: []string{"sh", "-c", "trap '' TERM; sleep 1000"}}
+	i := Init{Log: slog.New(slog.DiscardHandler), running: map[string]*process{
+		"deaf": {service: s, stopping: true, status: Status{Name: "deaf", PID: 1 << 30}}, // no such process
+	}}
+	now := time.Now()
+	i.converge([]Service{s}, now)
+	p := i.running["deaf"]
+	i.ended(p, 0, now)
+	if i.running["deaf"] == nil || p.stopping || p.retry.IsZero() {
+		t.Errorf("got %+v, want that it is started again", p)
+	}
+}

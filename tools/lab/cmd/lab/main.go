@@ -16,7 +16,7 @@ import (
 
 func main() {
 	box.RunChild()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), endings()...)
 	defer stop()
 	err := cli.New().ExecuteContext(ctx)
 	var exit cli.ExitCode
@@ -27,4 +27,15 @@ func main() {
 		fmt.Fprintf(os.Stderr, "lab: %v\n", err)
 		os.Exit(1)
 	}
+}
+
+// endings are the signals by which we are asked to end, and clean up before that: from
+// the keyboard, by kill, and by a terminal that closes, unless nohup has said that we
+// outlive it.
+func endings() []os.Signal {
+	all := []os.Signal{os.Interrupt, unix.SIGTERM}
+	if !signal.Ignored(unix.SIGHUP) {
+		all = append(all, unix.SIGHUP)
+	}
+	return all
 }
