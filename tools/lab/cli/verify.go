@@ -37,8 +37,8 @@ saw and what to try, and ends with a non-zero code.`,
 			if err != nil {
 				return err
 			}
-			if _, err := open().State(); errors.Is(err, cluster.ErrNone) && filepath.Base(lab) == s.Name {
-				return err // an extra lab may be about what comes before a cluster
+			if err := needCluster(s, lab); err != nil {
+				return err
 			}
 			checks, err := check.Load(filepath.Join(lab, "verify"))
 			if err != nil {
@@ -60,7 +60,7 @@ saw and what to try, and ends with a non-zero code.`,
 					return err
 				}
 			}
-			return v.verdict(s, checks, results)
+			return v.verdict(cmd.Context(), s, checks, results)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the results as JSON")
@@ -88,6 +88,15 @@ func chooseLab(args []string) (s *step.Step, repo, lab string, err error) {
 		}
 	}
 	return s, repo, lab, nil
+}
+
+// needCluster fails when there is no cluster to look at. An extra lab may be about what
+// comes before one.
+func needCluster(s *step.Step, lab string) error {
+	if _, err := open().State(); errors.Is(err, cluster.ErrNone) && filepath.Base(lab) == s.Name {
+		return err
+	}
+	return nil
 }
 
 // checkRunner prepares what scripts may count on.
@@ -140,6 +149,10 @@ func (v verification) run(ctx context.Context, s *step.Step, checks []check.Chec
 		if live {
 			fmt.Fprint(v.w, "\r\x1b[K")
 		}
+		if !res.Passed && ctx.Err() != nil {
+			printUnfinished(v.w, res)
+			break
+		}
 		printResult(v.w, res)
 		results = append(results, res)
 		if !res.Passed && !v.keepGoing {
@@ -160,6 +173,19 @@ func printResult(w io.Writer, res check.Result) {
 		fmt.Fprintf(w, "    %s\n", faint.Render(res.Proves))
 		return
 	}
+	printDetails(w, res)
+}
+
+// printUnfinished is of a check that was broken off: it has failed no more than it
+// has passed, but what it saw last may be why the learner would not wait.
+func printUnfinished(w io.Writer, res check.Result) {
+	fmt.Fprintf(w, "  %s %s\n", faint.Render("–"), res.Title)
+	if res.Probes > 0 {
+		printDetails(w, res)
+	}
+}
+
+func printDetails(w io.Writer, res check.Result) {
 	line := func(name, text string) {
 		if text != "" {
 			fmt.Fprintf(w, "      %-6s %s\n", name, strings.ReplaceAll(text, "\n", "\n             "))
@@ -171,16 +197,28 @@ func printResult(w io.Writer, res check.Result) {
 	line("look", res.See)
 }
 
-func (v verification) verdict(s *step.Step, checks []check.Check, results []check.Result) error {
+// ids are how `--check` and tasks are called.
+func ids(checks []check.Check) []string {
+	var all []string
+	for _, c := range checks {
+		all = append(all, c.ID)
+	}
+	return all
+}
+
+func (v verification) verdict(ctx context.Context, s *step.Step, checks []check.Check, results []check.Result) error {
 	passed := 0
 	for _, r := range results {
 		if r.Passed {
 			passed++
 		}
 	}
+	known := slices.ContainsFunc(checks, func(c check.Check) bool { return c.ID == v.only })
 	switch {
-	case v.only != "" && len(results) == 0:
-		return fmt.Errorf("step %02d has no check %q", s.Number, v.only)
+	case v.only != "" && !known:
+		return fmt.Errorf("step %02d has no check %q: there are %s", s.Number, v.only, strings.Join(ids(checks), ", "))
+	case ctx.Err() != nil && passed == len(results):
+		return fmt.Errorf("interrupted: %d of %d hold, as far as was asked", passed, len(checks))
 	case passed == len(results) && (v.only != "" || passed == len(checks)):
 		fmt.Fprintf(v.w, "\n%s\n", green.Render(fmt.Sprintf("%d of %d hold.", passed, len(results))))
 		return nil
