@@ -12,7 +12,8 @@ probe() {
 	node=$(where pressing 2>/dev/null) || { echo "there is no pod pressing"; return 1; }
 	[ -n "$node" ] || fail waits "pressing waits: $(refused pressing)"
 	kubectl get pod lowly -o name >/dev/null 2>&1 && fail roomy "lowly is on $(where lowly)"
-	kubectl get events --field-selector reason=Preempted,involvedObject.name=lowly -o name | grep -q . || { echo "nobody has taken lowly's place: it is gone for another reason"; return 1; }
+	uid=$(kubectl get pod pressing -o 'jsonpath={.metadata.uid}')
+	kubectl get events --field-selector reason=Preempted,involvedObject.name=lowly -o 'jsonpath={.items[*].message}' | grep -qF "$uid" || { echo "pressing has not taken lowly's place: lowly is gone for another reason"; return 1; }
 }
 
 solve() {

@@ -11,7 +11,7 @@ cleanup() { kubectl delete pod anywhere --ignore-not-found --now; }
 
 probe() {
 	node=$(kubectl get pod anywhere -o 'jsonpath={.spec.nodeName}') || return 1
-	[ -n "$node" ] || fail no-node "anywhere waits"
+	[ -n "$node" ] || fail no-node "anywhere waits: $(refused anywhere)"
 	case $(kubectl get pod anywhere -o 'jsonpath={.status.phase}') in
 	Failed) fail rejected "$(kubectl get pod anywhere -o 'jsonpath={.status.reason}: {.status.message}')" ;;
 	esac
