@@ -2,7 +2,7 @@
 # proves: priority decides who waits and who goes
 # task: Create a priority class named urgent with a value of 1000. Create a pod named lowly that asks for six of the eight processors of fake-6 (nodeSelector kubernetes.io/hostname). Then create a pod named pressing, of that class, that asks for the same. It shall run, and lowly be gone.
 # time: 60s
-# hint: kubectl create priorityclass --help; a pod names its class in spec.priorityClassName
+# hint: lab kubectl create priorityclass --help; a pod names its class in spec.priorityClassName
 # hint waits: pressing waits; bin/lab why pod/pressing tells what the filters said, and whether anybody could go
 # hint roomy: both are there, so nobody had to go: is there room for two?
 # see: bin/lab kubectl get events --field-selector reason=Preempted

@@ -1,8 +1,8 @@
 # title: What fits nowhere is told why, in the pod itself
 # proves: the condition PodScheduled and an event say, node by node, which filter refused
-# hint no-event: the condition is there, the event is not: `kubectl get events`
+# hint no-event: the condition is there, the event is not: `lab kubectl get events`
 # hint: the words are upstream's: 0/N nodes are available
-# see: kubectl describe pod too-big
+# see: lab kubectl describe pod too-big
 
 setup() {
 	kubectl apply -f - <<-YAML

@@ -1,7 +1,7 @@
 # title: Pods of a kind spread level over zones
 # proves: some questions are about all nodes at once: how many such pods has each zone?
 # hint: PodTopologySpread counts the pods that its selector means, by the label topologyKey of their nodes
-# see: kubectl get pods -l app=even -o wide
+# see: lab kubectl get pods -l app=even -o wide
 
 setup() {
 	paper_node paper-a 8 'zone: a' # who does not count zones puts most of them where most room is

@@ -3,7 +3,7 @@
 # time: 60s
 # hint no-nodes: `lab logs hollow-nodes` tells what the program that keeps them is at
 # hint: their pods are said to run as soon as they are bound
-# see: lab fake-nodes 20; kubectl get nodes
+# see: lab fake-nodes 20; lab kubectl get nodes
 
 setup() {
 	# The learner may have some already, of another size and perhaps more: they stay, and are as

@@ -170,3 +170,26 @@ func TestRows(t *testing.T) {
 		}
 	}
 }
+
+// What a check says to look with must work as it stands: a kubectl of the learner's
+// own asks another cluster, or none.
+func TestLookIsACommandOfThisRepository(t *testing.T) {
+	dirs, err := filepath.Glob("../../../labs/*/[vt]*")
+	if err != nil || len(dirs) == 0 {
+		t.Fatal(dirs, err)
+	}
+	for _, dir := range dirs {
+		checks, err := Load(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range checks {
+			for part := range strings.SplitSeq(c.See, "; ") {
+				ours := slices.ContainsFunc([]string{"lab ", "bin/lab ", "bin/vm/vm "}, func(p string) bool { return strings.HasPrefix(part, p) })
+				if !ours && !strings.HasPrefix(c.See, "lab shell ") && c.See != "" {
+					t.Errorf("%s: see: %s", c.File, c.See)
+				}
+			}
+		}
+	}
+}
