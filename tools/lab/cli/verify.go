@@ -168,7 +168,7 @@ func printResult(w io.Writer, res check.Result) {
 	if !res.Passed {
 		mark = red.Render("✗")
 	}
-	fmt.Fprintf(w, "  %s %-70s %s\n", mark, res.Title, faint.Render(short(res.Took.Round(time.Millisecond))))
+	fmt.Fprintf(w, "  %s %-68s %s\n", mark, res.Title, faint.Render(short(res.Took.Round(time.Millisecond))))
 	if res.Passed {
 		fmt.Fprintf(w, "    %s\n", faint.Render(res.Proves))
 		return

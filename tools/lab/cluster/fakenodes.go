@@ -81,6 +81,7 @@ func hollowManifest(s *step.Step, info step.Node, args []string) ([]byte, error)
 // awaitHollow waits until there are so many hollow nodes, and no pod is left on
 // one that is gone.
 func (c *Cluster) awaitHollow(ctx context.Context, info step.Node, nodes int) error {
+	start := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, fakeNodesTimeout)
 	defer cancel()
 	tick := time.NewTicker(200 * time.Millisecond)
@@ -93,7 +94,10 @@ func (c *Cluster) awaitHollow(ctx context.Context, info step.Node, nodes int) er
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return fmt.Errorf("after %s %s (%v): see `lab logs %s`", fakeNodesTimeout, missing, err, hollowNodes)
+			if err != nil {
+				missing += " (" + err.Error() + ")"
+			}
+			return fmt.Errorf("after %s %s: see `lab logs %s`", time.Since(start).Round(time.Second), missing, hollowNodes)
 		}
 	}
 }
