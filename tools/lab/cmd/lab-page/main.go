@@ -31,7 +31,9 @@ func page(in io.Reader, w *os.File) error {
 	}
 	width, style, tty := 100, "notty", term.IsTerminal(int(w.Fd()))
 	if tty {
-		style = "auto"
+		if os.Getenv("NO_COLOR") == "" {
+			style = "auto"
+		}
 		if cols, _, err := term.GetSize(int(w.Fd())); err == nil {
 			width = min(cols, 110)
 		}
@@ -66,6 +68,9 @@ func render(text, style string, width int) (string, error) {
 		r := prose
 		if strings.HasPrefix(part, "```") {
 			r = code
+			if strings.HasPrefix(part, "```go") {
+				part = strings.ReplaceAll(part, "\t", "    ")
+			}
 		}
 		rendered, err := r.Render(part)
 		if err != nil {
