@@ -48,6 +48,7 @@ func TestRun(t *testing.T) {
 		{"a set-up that fails", "setup() {\necho why; false\n}\nprobe() {\n:\n}\n", Result{Observed: "setup: why", Hint: "any"}},
 		{"a clean-up that fails fails the check", "probe() {\n:\n}\ncleanup() {\necho why; false\n}\n", Result{Observed: "cleanup: why"}},
 		{"an unset variable is an error", "probe() {\necho $NO_SUCH_WORD\n}\n", Result{}},
+		{"a set-up that hangs says so, whatever it printed", "setup() {\necho done; sleep 100\n}\nprobe() {\n:\n}\n", Result{Observed: "setup: done\nno answer within 1s", Hint: "any"}},
 		{"a probe that hangs", "probe() {\nsleep 100\n}\n", Result{Observed: "no answer within 1s", Hint: "any"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
