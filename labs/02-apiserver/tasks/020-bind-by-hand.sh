@@ -3,7 +3,7 @@
 # task: Create a pod named lonely from groundup.local/web:v1 without a node. When it is Pending, bind it to node-1 by a POST to its binding.
 # time: 60s
 # hint: a Binding is {"apiVersion":"v1","kind":"Binding","metadata":{"name":"lonely"},"target":{"kind":"Node","name":"node-1"}}, for /api/v1/namespaces/default/pods/lonely/binding
-# hint not-bound: it is there and waits; kubectl create --raw PATH -f - posts what it reads
+# hint not-bound: it is there and waits; lab kubectl create --raw PATH -f - posts what it reads
 # hint named: it was created with a node in its spec, so nobody had to bind it; delete it and leave nodeName out
 # see: bin/lab kubectl get pod lonely -o wide
 

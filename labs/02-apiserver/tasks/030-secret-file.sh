@@ -2,7 +2,7 @@
 # proves: a volume is how an object becomes a file, and a node sees only the secrets of its pods
 # task: Create a secret named door with a key code, and a pod named keeper on node-1 that mounts it at /etc/door and has it mode 0400.
 # time: 60s
-# hint: kubectl explain pod.spec.volumes.secret
+# hint: lab kubectl explain pod.spec.volumes.secret
 # hint no-pod: there is the secret, but no running pod keeper
 # hint mode: the file is there; defaultMode decides who may read it
 # see: bin/lab kubectl exec keeper -- ls -lL /etc/door

@@ -3,7 +3,7 @@
 # time: 25s
 # hint no-lease: the kubelet renews the Lease every 10 s; see `lab logs kubelet`
 # hint: the Ready condition tells what is missing
-# see: kubectl describe node node-1
+# see: lab kubectl describe node node-1
 
 setup() { kubectl get lease "$NODE" -n kube-node-lease -o 'jsonpath={.spec.renewTime}' >before; }
 

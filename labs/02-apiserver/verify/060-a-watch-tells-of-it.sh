@@ -1,6 +1,6 @@
 # title: A watch tells of a change the moment it is made
 # proves: nobody polls: who wants to know has said so
-# hint: kubectl get --raw '/api/v1/namespaces/default/configmaps?watch=1' prints the events as they come
+# hint: lab kubectl get --raw '/api/v1/namespaces/default/configmaps?watch=1' prints the events as they come
 
 setup() {
 	"$LAB" kubectl get --raw '/api/v1/namespaces/default/configmaps?watch=1&timeoutSeconds=20&fieldSelector=metadata.name%3Dwatched' >events 2>&1 &

@@ -1,8 +1,8 @@
 # title: A pod with a node's name runs there
 # proves: the kubelet watches for pods with its own name in spec.nodeName; that is all of it
 # time: 30s
-# hint: `kubectl describe pod bound` shows the events; `lab logs kubelet` what the node did
-# see: kubectl get pod bound -o wide
+# hint: `lab kubectl describe pod bound` shows the events; `lab logs kubelet` what the node did
+# see: lab kubectl get pod bound -o wide
 
 setup() {
 	kubectl apply -f - <<-YAML

@@ -1,7 +1,7 @@
 # title: A pod without one stays Pending
 # proves: nobody watches for pods that have no node; that is the next step
 # hint: a scheduler would write spec.nodeName; is there one?
-# see: kubectl get pods -o wide
+# see: lab kubectl get pods -o wide
 
 setup() { kubectl run waits --image=groundup.local/web:v1; }
 cleanup() { kubectl delete pod waits --ignore-not-found --now; }

@@ -1,7 +1,7 @@
 # title: Of two writers that read the same, one is told to read again
 # proves: resourceVersion is the revision in etcd, and a write names the one that it saw
 # hint: a PUT with an older metadata.resourceVersion is a 409
-# see: kubectl get configmap counter -o yaml
+# see: lab kubectl get configmap counter -o yaml
 
 setup() {
 	kubectl create configmap counter --from-literal=count=0

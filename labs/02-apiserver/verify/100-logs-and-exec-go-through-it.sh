@@ -1,7 +1,7 @@
 # title: Logs and exec go through it to the kubelet
 # proves: kubectl knows one address only; the API server knows the nodes
 # time: 30s
-# hint: kubectl says `error dialing backend` when the API server cannot reach the kubelet; `kubectl get node -o yaml` has the address
+# hint: kubectl says `error dialing backend` when the API server cannot reach the kubelet; `lab kubectl get node -o yaml` has the address
 
 setup() {
 	kubectl apply -f - <<-YAML

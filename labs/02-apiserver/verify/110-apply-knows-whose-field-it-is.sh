@@ -1,6 +1,6 @@
 # title: Server-side apply knows whose field it is
 # proves: managedFields holds an owner for every field; a second one needs to force
-# hint: kubectl get configmap owned -o yaml --show-managed-fields
+# hint: lab kubectl get configmap owned -o yaml --show-managed-fields
 
 cleanup() { kubectl delete configmap owned --ignore-not-found; }
 

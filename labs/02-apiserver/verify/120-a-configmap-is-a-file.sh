@@ -2,7 +2,7 @@
 # proves: a volume is a directory that the kubelet writes, and goes on writing
 # time: 90s
 # hint old: the kubelet watches the ConfigMaps of its pods; see `lab logs kubelet`
-# see: kubectl exec reads -- cat /etc/app/color
+# see: lab kubectl exec reads -- cat /etc/app/color
 
 setup() {
 	kubectl create configmap paint --from-literal=color=red

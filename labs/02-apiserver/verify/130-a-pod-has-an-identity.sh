@@ -1,8 +1,8 @@
 # title: A pod has an identity, and may not do much with it
 # proves: a token in a volume is a name, signed by the cluster, good for an hour; what it may do is another question
 # time: 30s
-# hint: kubectl exec who -- cat /var/run/secrets/kubernetes.io/serviceaccount/token
-# see: kubectl auth whoami
+# hint: lab kubectl exec who -- cat /var/run/secrets/kubernetes.io/serviceaccount/token
+# see: lab kubectl auth whoami
 
 setup() {
 	kubectl apply -f - <<-YAML

@@ -2,7 +2,7 @@
 # proves: the control plane decides; the nodes do. What was acknowledged is on disk
 # time: 60s
 # hint: the kubelet starts the container again; the data is in /var/lib/etcd of the node
-# see: kubectl get pods -n kube-system
+# see: lab kubectl get pods -n kube-system
 
 setup() {
 	kubectl create configmap survivor --from-literal=still=here

@@ -1,8 +1,8 @@
 # title: Deleting is a conversation: a wish, a grace period, the end
 # proves: the API server writes a deletionTimestamp; the kubelet stops the pod, and only then removes the object
 # time: 40s
-# hint: kubectl get pod ends -o yaml shows the deletionTimestamp while it ends
-# see: kubectl get pods -w
+# hint: lab kubectl get pod ends -o yaml shows the deletionTimestamp while it ends
+# see: lab kubectl get pods -w
 
 setup() {
 	kubectl apply -f - <<-YAML

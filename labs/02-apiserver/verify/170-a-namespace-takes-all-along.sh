@@ -1,8 +1,8 @@
 # title: A namespace takes along what is in it
 # proves: a finalizer keeps an object until somebody has done their part; here, until the namespace is empty
 # time: 30s
-# hint left: kubectl get namespace room -o yaml says in its conditions what remains
-# see: kubectl get all,configmaps -n room
+# hint left: lab kubectl get namespace room -o yaml says in its conditions what remains
+# see: lab kubectl get all,configmaps -n room
 
 setup() {
 	kubectl create namespace room

@@ -2,7 +2,7 @@
 # proves: priority decides who waits and who goes
 # task: Create a priority class named urgent with a value of 1000. Create a pod named lowly that asks for six of the eight processors of fake-6 (nodeSelector kubernetes.io/hostname). Then create a pod named pressing, of that class, that asks for the same. It shall run, and lowly be gone.
 # time: 60s
-# hint: kubectl create priorityclass --help; a pod names its class in spec.priorityClassName
+# hint: lab kubectl create priorityclass --help; a pod names its class in spec.priorityClassName
 # hint waits: pressing waits; bin/lab why pod/pressing tells what the filters said, and whether anybody could go
 # hint roomy: both are there, so nobody had to go: is there room for two?
 # see: bin/lab kubectl get events --field-selector reason=Preempted
@@ -12,7 +12,8 @@ probe() {
 	node=$(where pressing 2>/dev/null) || { echo "there is no pod pressing"; return 1; }
 	[ -n "$node" ] || fail waits "pressing waits: $(refused pressing)"
 	kubectl get pod lowly -o name >/dev/null 2>&1 && fail roomy "lowly is on $(where lowly)"
-	kubectl get events --field-selector reason=Preempted,involvedObject.name=lowly -o name | grep -q . || { echo "nobody has taken lowly's place: it is gone for another reason"; return 1; }
+	uid=$(kubectl get pod pressing -o 'jsonpath={.metadata.uid}')
+	kubectl get events --field-selector reason=Preempted,involvedObject.name=lowly -o 'jsonpath={.items[*].message}' | grep -qF "$uid" || { echo "pressing has not taken lowly's place: lowly is gone for another reason"; return 1; }
 }
 
 solve() {

@@ -2,7 +2,7 @@
 # proves: a further component is a further file in the manifest directory
 # hint no-pod: is /etc/kubernetes/manifests/kube-scheduler.yaml there? `lab pods` asks the kubelet what it runs
 # hint: `lab logs kube-scheduler` tells what it is waiting for
-# see: kubectl get pods -n kube-system -l tier=control-plane
+# see: lab kubectl get pods -n kube-system -l tier=control-plane
 
 probe() {
 	phase=$(kubectl get pod "kube-scheduler-$NODE" -n kube-system -o 'jsonpath={.metadata.annotations.kubernetes\.io/config\.source} {.status.phase}' 2>/dev/null) || fail no-pod "there is no pod kube-scheduler-$NODE"

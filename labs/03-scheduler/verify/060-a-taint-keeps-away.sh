@@ -1,7 +1,7 @@
 # title: A taint keeps pods away that do not tolerate it
 # proves: a filter is a question about one pod and one node
 # hint: TaintToleration looks at the node's taints and the pod's tolerations; `lab why pod/plain`
-# see: kubectl get pods -l paper -o wide
+# see: lab kubectl get pods -l paper -o wide
 
 setup() {
 	paper_node paper-clean 4

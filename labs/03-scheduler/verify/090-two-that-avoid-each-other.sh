@@ -1,7 +1,7 @@
 # title: Pods can stay apart, or together
 # proves: affinity between pods looks at who is on the node already
 # hint: InterPodAffinity; the third pod that avoids its like has no third node
-# see: kubectl get pods -l paper -o wide
+# see: lab kubectl get pods -l paper -o wide
 
 setup() {
 	paper_node paper-1 8

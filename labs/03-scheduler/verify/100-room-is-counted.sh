@@ -3,7 +3,7 @@
 # time: 20s
 # hint no-room: two pods of 600m are on a node of one processor: requests are not counted
 # hint: the second should be bound as soon as the first is gone; nobody should wait for five minutes
-# see: kubectl describe pod second
+# see: lab kubectl describe pod second
 
 setup() {
 	paper_node paper-small 1

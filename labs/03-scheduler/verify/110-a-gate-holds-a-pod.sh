@@ -1,7 +1,7 @@
 # title: A scheduling gate keeps a pod out of the queue
 # proves: who makes a pod can say that it is not to be looked at yet
 # hint: the condition's reason is SchedulingGated until the last gate is gone
-# see: kubectl get pod gated -o yaml
+# see: lab kubectl get pod gated -o yaml
 
 setup() {
 	paper_node paper-gate 4

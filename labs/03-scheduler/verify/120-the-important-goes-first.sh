@@ -3,7 +3,7 @@
 # time: 30s
 # hint no-victim: nothing was taken away; `lab why pod/urgent` tells what the filters said
 # hint wrong-victim: the pod of the lowest priority was to go
-# see: kubectl get events --field-selector reason=Preempted
+# see: lab kubectl get events --field-selector reason=Preempted
 
 setup() {
 	kubectl create priorityclass paper-low --value=10

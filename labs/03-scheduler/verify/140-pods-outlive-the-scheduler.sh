@@ -4,7 +4,7 @@
 # hint stopped: a pod that ran before should be the same container, and so the same process
 # hint bound: somebody has bound a pod while there was no scheduler
 # hint: with its manifest back the scheduler finds the pod that waited
-# see: kubectl get pods -o wide
+# see: lab kubectl get pods -o wide
 
 setup() {
 	run_real before

@@ -2,7 +2,7 @@
 # proves: there can be several schedulers; a pod says which one it wants
 # time: 20s
 # hint: spec.schedulerName is not ours: it must stay without a node, and without a word from us
-# see: kubectl get pod theirs -o yaml
+# see: lab kubectl get pod theirs -o yaml
 
 setup() {
 	paper_node paper-one 4

@@ -290,6 +290,7 @@ func toStatus(err error) error {
 		image.ErrNotFound:        codes.NotFound,
 		errAmbiguous:             codes.InvalidArgument,
 		errInvalid:               codes.InvalidArgument,
+		errExists:                codes.AlreadyExists,
 		shim.ErrGone:             codes.Unavailable,
 		context.Canceled:         codes.Canceled,
 		context.DeadlineExceeded: codes.DeadlineExceeded,

@@ -96,6 +96,9 @@ func checkUserNS(o *runtimeapi.NamespaceOption) error {
 // namesLock is held while a sandbox gets its name.
 const namesLock = "names"
 
+// errExists is when there is a sandbox of the same name, UID and attempt.
+var errExists = errors.New("exists already")
+
 // reserve writes the first record, unless another sandbox has the same name.
 func (s *Service) reserve(id string, req *runtimeapi.RunPodSandboxRequest) (*sandbox, error) {
 	unlock, err := s.lock(namesLock)
@@ -111,7 +114,7 @@ func (s *Service) reserve(id string, req *runtimeapi.RunPodSandboxRequest) (*san
 	for _, other := range all {
 		o := other.Config.GetMetadata()
 		if o.GetName() == m.GetName() && o.GetNamespace() == m.GetNamespace() && o.GetUid() == m.GetUid() && o.GetAttempt() == m.GetAttempt() {
-			return nil, fmt.Errorf("sandbox %s/%s, attempt %d, exists already: %s", m.GetNamespace(), m.GetName(), m.GetAttempt(), other.ID)
+			return nil, fmt.Errorf("sandbox %s/%s, attempt %d, %w: %s", m.GetNamespace(), m.GetName(), m.GetAttempt(), errExists, other.ID)
 		}
 	}
 	sb := &sandbox{

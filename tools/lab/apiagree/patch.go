@@ -36,6 +36,9 @@ func (p *pool) patch(r seeded, base, next resource.Object) (patch, error) {
 		return patch{name: "merge patch", media: string(types.MergePatchType), body: body}, err
 	case 1:
 		body, err := strategicpatch.CreateTwoWayMergePatch(from, to, r.New())
+		if err != nil { // a list has something without its key
+			body, err = jsonpatch.CreateMergePatch(from, to)
+		}
 		return patch{name: "strategic merge patch", media: string(types.StrategicMergePatchType), body: body}, err
 	case 2:
 		body, err := p.operations(from)

@@ -48,6 +48,7 @@ func TestRun(t *testing.T) {
 		{"a set-up that fails", "setup() {\necho why; false\n}\nprobe() {\n:\n}\n", Result{Observed: "setup: why", Hint: "any"}},
 		{"a clean-up that fails fails the check", "probe() {\n:\n}\ncleanup() {\necho why; false\n}\n", Result{Observed: "cleanup: why"}},
 		{"an unset variable is an error", "probe() {\necho $NO_SUCH_WORD\n}\n", Result{}},
+		{"a set-up that hangs says so, whatever it printed", "setup() {\necho done; sleep 100\n}\nprobe() {\n:\n}\n", Result{Observed: "setup: done\nno answer within 1s", Hint: "any"}},
 		{"a probe that hangs", "probe() {\nsleep 100\n}\n", Result{Observed: "no answer within 1s", Hint: "any"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -184,6 +185,29 @@ func TestRows(t *testing.T) {
 		}
 		if s := strings.Join(got, " "); s != tt.want {
 			t.Errorf("%s: got %q, want %q", tt.checks, s, tt.want)
+		}
+	}
+}
+
+// What a check says to look with must work as it stands: a kubectl of the learner's
+// own asks another cluster, or none.
+func TestLookIsACommandOfThisRepository(t *testing.T) {
+	dirs, err := filepath.Glob("../../../labs/*/[vt]*")
+	if err != nil || len(dirs) == 0 {
+		t.Fatal(dirs, err)
+	}
+	for _, dir := range dirs {
+		checks, err := Load(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range checks {
+			for part := range strings.SplitSeq(c.See, "; ") {
+				ours := slices.ContainsFunc([]string{"lab ", "bin/lab ", "bin/vm/vm "}, func(p string) bool { return strings.HasPrefix(part, p) })
+				if !ours && !strings.HasPrefix(c.See, "lab shell ") && c.See != "" {
+					t.Errorf("%s: see: %s", c.File, c.See)
+				}
+			}
 		}
 	}
 }

@@ -198,12 +198,23 @@ func (res *Result) blame(c Check, prefix string, out []byte, err error) {
 	res.Hint = c.Hint(res.Cause)
 }
 
+// say is what a function printed, or else its error. That it was cut short is never left
+// out: what it had printed by then may look as if all were well.
 func say(out []byte, err error) string {
-	if text := strings.TrimSpace(string(out)); text != "" {
-		return text
+	text := strings.TrimSpace(string(out))
+	switch late := tooLate(0); {
+	case text == "":
+		return err.Error()
+	case errors.As(err, &late):
+		return text + "\n" + late.Error()
 	}
-	return err.Error()
+	return text
 }
+
+// tooLate is the error of a function that was cut short after this long.
+type tooLate time.Duration
+
+func (d tooLate) Error() string { return fmt.Sprintf("no answer within %s", time.Duration(d)) }
 
 // call runs one function of the script, if it has it, in a process group that
 // ends with it.
@@ -222,7 +233,7 @@ func (r Runner) call(ctx context.Context, c Check, dir, function string) ([]byte
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err := cmd.Run()
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		err = fmt.Errorf("no answer within %s", r.limit(c))
+		err = tooLate(r.limit(c))
 	}
 	return out.Bytes(), err
 }

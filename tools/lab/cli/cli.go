@@ -41,7 +41,29 @@ it away without a trace.
 		thereToo(podsCommand()), thereToo(getCommand()), thereToo(xrayCommand()), thereToo(shellCommand()), thereToo(logsCommand()),
 		thereToo(kubeconfigCommand()), thereToo(kubectlCommand()), thereToo(etcdctlCommand()), thereToo(certsCommand()), hereOnly(swapCommand()), hereOnly(etcdCommand()), thereToo(traceCommand()), thereToo(fakeNodesCommand()), thereToo(whyCommand()),
 	)
+	sayUsage(root)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w: `%s --help` lists the flags", err, cmd.CommandPath())
+	})
 	return root
+}
+
+// sayUsage makes a command, and those below it, say how it is used when its arguments
+// are wrong; cobra's own error is a number.
+func sayUsage(cmd *cobra.Command) {
+	for _, below := range cmd.Commands() {
+		sayUsage(below)
+	}
+	check := cmd.Args
+	if check == nil {
+		return
+	}
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return fmt.Errorf("%w\n     usage: %s", err, cmd.UseLine())
+		}
+		return nil
+	}
 }
 
 // repo is the folder of the repository: of GROUNDUP_REPO, above this program, or

@@ -22,7 +22,7 @@ func controlPlane() (*cluster.Cluster, error) {
 		return nil, err
 	}
 	if _, err := os.Stat(c.Kubeconfig()); err != nil {
-		return nil, errors.New("this cluster has no API server, so there is nothing for kubectl to talk to: until step 02 ask the kubelet with `lab pods`")
+		return nil, errors.New("this cluster has no API server, which comes with step 02: until then ask the kubelet with `lab pods`")
 	}
 	return c, nil
 }

@@ -69,8 +69,8 @@ func (m nodeModel) args() ([]string, error) {
 		}
 	}
 	for name, text := range map[string]string{"cpu": m.cpu, "memory": m.memory} {
-		if _, err := resource.ParseQuantity(text); err != nil {
-			return nil, fmt.Errorf("--%s %q: %w", name, text, err)
+		if q, err := resource.ParseQuantity(text); err != nil || q.Sign() < 0 {
+			return nil, fmt.Errorf("--%s %s: not a quantity, such as 8, 500m or 16Gi", name, text)
 		}
 	}
 	return []string{fmt.Sprintf("--zones=%d", m.zones), "--cpu=" + m.cpu, "--memory=" + m.memory, fmt.Sprintf("--pods=%d", m.pods)}, nil

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -35,7 +36,7 @@ there is no API server.`,
 			}
 			if len(args) == 1 {
 				if pods = named(pods, args[0]); len(pods) == 0 {
-					return fmt.Errorf("no kubelet runs a pod %q", args[0])
+					return noPod(args[0])
 				}
 			}
 			return writePods(cmd.OutOrStdout(), pods, output, len(args) == 1)
@@ -52,11 +53,18 @@ func listPods(ctx context.Context, c *cluster.Cluster, only string) ([]corev1.Po
 	if err != nil {
 		return nil, err
 	}
+	if state, err := c.State(); err == nil && state.Step == 0 {
+		return nil, errors.New("step 00 has no kubelet, and so no pods: it comes with step 01. Until then there is `lab shell -- runtime ps`")
+	}
+	if only != "" {
+		node, err := pick(c, only)
+		if err != nil {
+			return nil, err
+		}
+		nodes = []cluster.Node{node}
+	}
 	var all []corev1.Pod
 	for _, n := range nodes {
-		if only != "" && n.Name != only {
-			continue
-		}
 		pods, err := c.Pods(ctx, n)
 		if err != nil {
 			return nil, err
@@ -64,6 +72,10 @@ func listPods(ctx context.Context, c *cluster.Cluster, only string) ([]corev1.Po
 		all = append(all, pods...)
 	}
 	return all, nil
+}
+
+func noPod(name string) error {
+	return fmt.Errorf("no kubelet runs a pod %q: `lab pods` lists them", name)
 }
 
 // named finds a pod by its name, or a static pod by the name in its manifest.
@@ -91,6 +103,8 @@ func writePods(w io.Writer, pods []corev1.Pod, format string, one bool) error {
 		e := json.NewEncoder(w)
 		e.SetIndent("", "  ")
 		return e.Encode(object)
+	case !strings.Contains(format, "{"):
+		return fmt.Errorf("output format %q: say json, or a JSONPath template such as '{.status.podIP}'", format)
 	}
 	path := jsonpath.New("output").AllowMissingKeys(true)
 	if err := path.Parse(format); err != nil {

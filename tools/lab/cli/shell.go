@@ -17,7 +17,7 @@ func shellCommand() *cobra.Command {
 		ValidArgsFunction: completeNodes,
 		Short:             "A root shell in a node, or one command there",
 		Example: `  lab shell
-  lab shell node-2 -- crictl ps`,
+  lab shell node-2 -- runtime ps`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := asRoot("entering a node"); err != nil {
 				return err

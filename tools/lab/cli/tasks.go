@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/k8s-groundup/groundup/tools/lab/check"
@@ -20,8 +21,11 @@ func loadTasks(args []string) ([]check.Check, check.Runner, error) {
 	if err := asRoot("looking into nodes"); err != nil {
 		return nil, check.Runner{}, err
 	}
-	_, dir, lab, err := chooseLab(args)
+	s, dir, lab, err := chooseLab(args)
 	if err != nil {
+		return nil, check.Runner{}, err
+	}
+	if err := needCluster(s, lab); err != nil {
 		return nil, check.Runner{}, err
 	}
 	tasks := filepath.Join(lab, "tasks")
@@ -113,7 +117,7 @@ func oneTask(args []string) (check.Check, check.Runner, error) {
 			return t, runner, nil
 		}
 	}
-	return check.Check{}, runner, fmt.Errorf("there is no task %q: `lab tasks --once` lists them", args[0])
+	return check.Check{}, runner, fmt.Errorf("there is no task %q: there are %s", args[0], strings.Join(ids(tasks), ", "))
 }
 
 func hintCommand() *cobra.Command {

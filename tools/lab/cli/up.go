@@ -26,8 +26,8 @@ what is different, and after an interrupted up it finishes the work.`,
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: completeSteps,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if cmd.Flags().Changed("nodes") && o.nodes < 1 {
-				return fmt.Errorf("--nodes %d: a cluster has at least one", o.nodes)
+			if cmd.Flags().Changed("nodes") && (o.nodes < 1 || o.nodes > cluster.MaxNodes) {
+				return fmt.Errorf("--nodes %d: a cluster has at least one, and at most %d", o.nodes, cluster.MaxNodes)
 			}
 			return o.run(cmd, args)
 		},

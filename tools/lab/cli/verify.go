@@ -37,17 +37,15 @@ saw and what to try, and ends with a non-zero code.`,
 			if err != nil {
 				return err
 			}
-			if _, err := open().State(); errors.Is(err, cluster.ErrNone) && filepath.Base(lab) == s.Name {
-				return err // an extra lab may be about what comes before a cluster
+			if err := needCluster(s, lab); err != nil {
+				return err
 			}
 			checks, err := check.Load(filepath.Join(lab, "verify"))
 			if err != nil {
 				return err
 			}
-			if only != "" {
-				if checks = slices.DeleteFunc(checks, func(c check.Check) bool { return c.ID != only }); len(checks) == 0 {
-					return fmt.Errorf("%s has no check %q", filepath.Base(lab), only)
-				}
+			if checks, err = chosen(checks, only); err != nil {
+				return fmt.Errorf("%s has no %w", filepath.Base(lab), err)
 			}
 			runner, err := checkRunner(dir, open())
 			if err != nil {
@@ -95,6 +93,15 @@ func chooseLab(args []string) (s *step.Step, repo, lab string, err error) {
 	return s, repo, lab, nil
 }
 
+// needCluster fails when there is no cluster to look at. An extra lab may be about what
+// comes before one.
+func needCluster(s *step.Step, lab string) error {
+	if _, err := open().State(); errors.Is(err, cluster.ErrNone) && filepath.Base(lab) == s.Name {
+		return err
+	}
+	return nil
+}
+
 // checkRunner prepares what scripts may count on.
 func checkRunner(dir string, c *cluster.Cluster) (check.Runner, error) {
 	exe, err := os.Executable()
@@ -139,8 +146,9 @@ func (v verification) run(ctx context.Context, s *step.Step, checks []check.Chec
 	announce()
 	for res := range v.runner.All(ctx, checks) {
 		r.clear()
-		if ctx.Err() != nil && !res.Passed {
-			break // it was we who broke it
+		if !res.Passed && ctx.Err() != nil {
+			printUnfinished(v.w, res)
+			break
 		}
 		printResult(v.w, res)
 		results = append(results, res)
@@ -158,11 +166,24 @@ func printResult(w io.Writer, res check.Result) {
 	if !res.Passed {
 		mark = red.Render("✗")
 	}
-	fmt.Fprintf(w, "  %s %-70s %s\n", mark, res.Title, faint.Render(short(res.Took.Round(time.Millisecond))))
+	fmt.Fprintf(w, "  %s %-68s %s\n", mark, res.Title, faint.Render(short(res.Took.Round(time.Millisecond))))
 	if res.Passed {
 		fmt.Fprintf(w, "    %s\n", faint.Render(res.Proves))
 		return
 	}
+	printDetails(w, res)
+}
+
+// printUnfinished is of a check that was broken off: it has failed no more than it
+// has passed, but what it saw last may be why the learner would not wait.
+func printUnfinished(w io.Writer, res check.Result) {
+	fmt.Fprintf(w, "  %s %s\n", faint.Render("–"), res.Title)
+	if res.Probes > 0 {
+		printDetails(w, res)
+	}
+}
+
+func printDetails(w io.Writer, res check.Result) {
 	line := func(name, text string) {
 		if text != "" {
 			fmt.Fprintf(w, "      %-6s %s\n", name, strings.ReplaceAll(text, "\n", "\n             "))
@@ -172,6 +193,27 @@ func printResult(w io.Writer, res check.Result) {
 	line("saw", res.Observed)
 	line("hint", res.Hint)
 	line("look", res.See)
+}
+
+// chosen is the one check that is asked for, or all if none is.
+func chosen(checks []check.Check, id string) ([]check.Check, error) {
+	at := slices.IndexFunc(checks, func(c check.Check) bool { return c.ID == id })
+	switch {
+	case id == "":
+		return checks, nil
+	case at < 0:
+		return nil, fmt.Errorf("check %q: there are %s", id, strings.Join(ids(checks), ", "))
+	}
+	return checks[at : at+1], nil
+}
+
+// ids are how `--check` and tasks are called.
+func ids(checks []check.Check) []string {
+	var all []string
+	for _, c := range checks {
+		all = append(all, c.ID)
+	}
+	return all
 }
 
 func (v verification) verdict(ctx context.Context, s *step.Step, checks []check.Check, results []check.Result) error {
@@ -185,8 +227,8 @@ func (v verification) verdict(ctx context.Context, s *step.Step, checks []check.
 	case passed == len(checks):
 		fmt.Fprintf(v.w, "\n%s\n", green.Render(fmt.Sprintf("%d of %d hold.", passed, len(results))))
 		return nil
-	case passed == len(results): // and no more have run
-		return fmt.Errorf("%w: %d of %d checks have run, and hold", context.Cause(ctx), passed, len(checks))
+	case ctx.Err() != nil && passed == len(results):
+		return fmt.Errorf("interrupted: %d of %d hold, as far as was asked (%w)", passed, len(checks), context.Cause(ctx))
 	}
 	fmt.Fprintf(v.w, "\n%s\n", red.Render(fmt.Sprintf("%d of %d hold; the first broken link is above.", passed, len(checks))))
 	if state, err := open().State(); err == nil && state.Step != s.Number {

@@ -37,6 +37,11 @@ again: the table is what the plugins said of each node when it was decided.`,
 			ask := url.URL{Scheme: "https", Host: net.JoinHostPort(node.IP, "10259"), Path: "/debug/why", RawQuery: url.Values{"pod": {namespace + "/" + name}}.Encode()}
 			body, err := c.Get(cmd.Context(), ask.String())
 			if err != nil {
+				if now, asked := podsNamed(cmd.Context(), c, node, namespace, name); asked == nil {
+					if no := notForTheScheduler(now, namespace, name); no != nil {
+						return no
+					}
+				}
 				return fmt.Errorf("ask our kube-scheduler (step 03; upstream's does not tell): %w", err)
 			}
 			defer body.Close()
@@ -75,6 +80,18 @@ func podsNamed(ctx context.Context, c *cluster.Cluster, node cluster.Node, names
 	var list corev1.PodList
 	err = json.NewDecoder(body).Decode(&list)
 	return list.Items, err
+}
+
+// notForTheScheduler is why no scheduler has been asked about a pod: there is none, or it is
+// of the kind that names its node itself.
+func notForTheScheduler(now []corev1.Pod, namespace, name string) error {
+	switch {
+	case len(now) == 0:
+		return fmt.Errorf("there is no pod %s in namespace %s: `lab kubectl get pods -A` lists them", name, namespace)
+	case now[0].Annotations[corev1.MirrorPodAnnotationKey] != "":
+		return fmt.Errorf("no scheduler was asked about pod %s: it is static, and its kubelet runs it from a file on %s", name, now[0].Spec.NodeName)
+	}
+	return nil
 }
 
 // stillTrue looks whether a decision is about the pod that has the name now: one that

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -69,6 +70,25 @@ func TestADecisionIsOfThePodThatHasTheNameNow(t *testing.T) {
 		}
 		if (err != nil) != (tt.fail != "") || err != nil && !strings.Contains(err.Error(), tt.fail) {
 			t.Errorf("%s: got %v, want %q", name, err, tt.fail)
+		}
+	}
+}
+
+func TestPodsThatNoSchedulerIsAskedAbout(t *testing.T) {
+	static := corev1.Pod{Spec: corev1.PodSpec{NodeName: "node-1"}}
+	static.Annotations = map[string]string{corev1.MirrorPodAnnotationKey: "hash"}
+	for _, c := range []struct {
+		name string
+		now  []corev1.Pod
+		want string
+	}{
+		{"none", nil, "there is no pod web in namespace default"},
+		{"static", []corev1.Pod{static}, "a file on node-1"},
+		{"another", []corev1.Pod{{}}, ""},
+	} {
+		err := notForTheScheduler(c.now, "default", "web")
+		if got := fmt.Sprint(err); c.want == "" && err != nil || !strings.Contains(got, c.want) {
+			t.Errorf("%s: got %v, want %q", c.name, err, c.want)
 		}
 	}
 }

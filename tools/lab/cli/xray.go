@@ -28,7 +28,7 @@ func xrayCommand() *cobra.Command {
 			}
 			found := named(pods, args[0])
 			if len(found) == 0 {
-				return fmt.Errorf("no kubelet runs a pod %q: `lab pods` lists them", args[0])
+				return noPod(args[0])
 			}
 			pod := found[0]
 			node, err := pick(c, pod.Spec.NodeName)

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -39,6 +40,10 @@ func (c *Cluster) credentials(spec Spec, authority *pki.Authority, n int, info s
 		return err
 	}
 	if !spec.Step.ControlPlane {
+		// One of a later step would let kubectl look for an API server that is gone.
+		if err := os.Remove(c.Kubeconfig()); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 		return nil
 	}
 	if !info.First {

@@ -93,7 +93,10 @@ func (c *Cluster) awaitHollow(ctx context.Context, info step.Node, nodes int) er
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return overdue(ctx, fmt.Errorf("after %s %s (%v): see `lab logs %s`", fakeNodesTimeout, missing, err, hollowNodes))
+			if err != nil {
+				missing += " (" + err.Error() + ")"
+			}
+			return overdue(ctx, fmt.Errorf("after %s %s: see `lab logs %s`", fakeNodesTimeout, missing, hollowNodes))
 		}
 	}
 }

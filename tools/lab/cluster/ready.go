@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -174,7 +175,7 @@ func (c *Cluster) get(ctx context.Context, url string, as ...tls.Certificate) (i
 	if resp.StatusCode/100 != 2 {
 		defer resp.Body.Close()
 		b, err := io.ReadAll(io.LimitReader(resp.Body, 1024))
-		return nil, errors.Join(fmt.Errorf("%s: %s: %s", url, resp.Status, b), err)
+		return nil, errors.Join(fmt.Errorf("%s: %s: %s", url, resp.Status, bytes.TrimSpace(b)), err)
 	}
 	return resp.Body, nil
 }

@@ -72,8 +72,24 @@ func newCommand() *cobra.Command {
 	} {
 		for _, c := range commands {
 			c.GroupID = group
+			sayUsage(c)
 			root.AddCommand(c)
 		}
 	}
 	return root
+}
+
+// sayUsage makes a command say how it is used when its arguments are wrong; cobra's own
+// error is a number.
+func sayUsage(c *cobra.Command) {
+	check := c.Args
+	if check == nil {
+		return
+	}
+	c.Args = func(c *cobra.Command, args []string) error {
+		if err := check(c, args); err != nil {
+			return fmt.Errorf("%w\nusage: %s", err, c.UseLine())
+		}
+		return nil
+	}
 }

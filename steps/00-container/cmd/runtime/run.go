@@ -8,6 +8,8 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/k8s-groundup/groundup/steps/00-container/cri"
@@ -73,6 +75,9 @@ func (a *app) runContainer(c *cobra.Command, s *cri.Service, o runOptions, args 
 		config.Labels[labelAutoRemove] = "true"
 	}
 	sandbox, err := s.RunPodSandbox(ctx, &runtimeapi.RunPodSandboxRequest{Config: pod})
+	if status.Code(err) == codes.AlreadyExists {
+		return fmt.Errorf("--name %s: there is a container of that name; `runtime rm -f %[1]s` removes it", o.name)
+	}
 	if err != nil {
 		return err
 	}
