@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -307,6 +308,9 @@ func TestSecondClusterIsRefused(t *testing.T) {
 
 // TestVerifyCleansUpWhenItsTerminalCloses holds that what a check has made goes with it.
 func TestVerifyCleansUpWhenItsTerminalCloses(t *testing.T) {
+	heard := make(chan os.Signal, 1) // what we hear, those whom we start do not ignore, as under nohup
+	signal.Notify(heard, unix.SIGHUP)
+	defer signal.Stop(heard)
 	onOwnNetwork(t, func(l learner) {
 		l.lab("up", "01")
 		made := filepath.Join(l.home, "nodes/node-1/root/etc/kubernetes/manifests/crash.yaml")
