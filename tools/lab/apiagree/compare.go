@@ -153,7 +153,9 @@ func lines(v any) (out []string) {
 		out = append(out, fmt.Sprint(c["field"], ": ", message))
 	}
 	if len(out) == 0 {
-		out = append(out, fmt.Sprint(m["reason"], ": ", m["message"]))
+		told := strings.Split(fmt.Sprint(m["message"]), "\n")
+		slices.Sort(told) // what a patch that is applied has twice is told in any order
+		out = append(out, fmt.Sprint(m["reason"], ": ", strings.Join(told, "\n")))
 	}
 	return out
 }
