@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -11,6 +12,7 @@ import (
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/cache"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/ending"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/storage"
 )
 
 // ending is how objects of this row go.
@@ -35,7 +37,7 @@ func (r *Registry) Delete(ctx context.Context, namespace, name string, o *metav1
 		switch next, gone = r.ending().Next(old.Object, o); {
 		case gone && next != nil:
 			if item, err = r.mark(ctx, old, next, dryRun); err == nil && !dryRun {
-				item, err = r.remove(ctx, item, item.Object.DeepCopyObject().(resource.Object), false)
+				item, err = r.removeMarked(ctx, item)
 			}
 		case gone:
 			item, err = r.remove(ctx, old, old.Object.DeepCopyObject().(resource.Object), dryRun)
@@ -71,6 +73,16 @@ func (r *Registry) remove(ctx context.Context, old *cache.Item, last resource.Ob
 	}
 	r.Cache.Wrote(revision)
 	return cache.NewItem(old.Key, revision, last), nil
+}
+
+// removeMarked removes what has just been seen to have no time left. A kubelet that saw it
+// may have done so first, which is as good.
+func (r *Registry) removeMarked(ctx context.Context, marked *cache.Item) (*cache.Item, error) {
+	item, err := r.remove(ctx, marked, marked.Object.DeepCopyObject().(resource.Object), false)
+	if c := (*storage.Conflict)(nil); errors.As(err, &c) && c.Current == nil {
+		return marked, nil
+	}
+	return item, err
 }
 
 func (r *Registry) preconditions(obj resource.Object, p *metav1.Preconditions) error {

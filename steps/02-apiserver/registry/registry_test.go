@@ -351,3 +351,26 @@ func FuzzToken(f *testing.F) {
 		}
 	})
 }
+
+// An eager store is one in which a kubelet removes what is to end before anybody else does.
+type eager struct{ storage.Store }
+
+func (s eager) Delete(ctx context.Context, key string, expected int64) (int64, error) {
+	if _, err := s.Store.Delete(ctx, key, expected); err != nil {
+		return 0, err
+	}
+	return s.Store.Delete(ctx, key, expected)
+}
+
+func TestAForcedEndThatAKubeletWasQuickerWith(t *testing.T) {
+	timed := row()
+	timed.GracePeriod = func(_ resource.Object, asked *int64) int64 { return *asked }
+	r := run(t, eager{memory.New()}, timed)
+	if _, err := r.Create(t.Context(), "ns", configMap("a"), Write{}); err != nil {
+		t.Fatal(err)
+	}
+	item, gone, err := r.Delete(t.Context(), "ns", "a", &metav1.DeleteOptions{GracePeriodSeconds: new(int64)})
+	if err != nil || !gone || item.Object.GetDeletionTimestamp() == nil {
+		t.Errorf("got %+v, gone %v, %v, want that it is gone", item, gone, err)
+	}
+}

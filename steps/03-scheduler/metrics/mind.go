@@ -26,7 +26,11 @@ var (
 )
 
 // Describe implements prometheus.Collector.
-func (m mind) Describe(out chan<- *prometheus.Desc) { prometheus.DescribeByCollect(m, out) }
+func (m mind) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{pending, incoming, unschedulable, cached, goroutines} {
+		out <- d
+	}
+}
 
 // Collect implements prometheus.Collector.
 func (m mind) Collect(out chan<- prometheus.Metric) {
