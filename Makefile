@@ -87,7 +87,7 @@ agree: ## our scheduler's decisions beside those of upstream's plugins, on rando
 
 agree-api: ## our API server's answers beside upstream's, on random objects (CASES=10000 ONLY=pods SEED=1 VERBOSE=-v; minutes to build)
 	@tools/upstream/build.sh bin/upstream kube-apiserver etcd
-	@go build -o bin/agree/ ./steps/02-apiserver/cmd/kube-apiserver
+	@go build -o bin/agree/ ./steps/03-scheduler/cmd/kube-apiserver
 	go run ./tools/lab/cmd/agree-api -server bin/agree/kube-apiserver -cases $(or $(CASES),10000) -seed $(or $(SEED),1) -only "$(ONLY)" $(VERBOSE)
 
 refusals: ## ask upstream's API server again how it refuses bad requests, for a test of ours to compare (minutes to build)

@@ -121,6 +121,7 @@ func TestServiceAccount(t *testing.T) {
 		{"a mirror pod", `{metadata: {name: a, annotations: {kubernetes.io/config.mirror: x}}, spec: {containers: [{name: c}]}}`,
 			`{metadata: {name: a, annotations: {kubernetes.io/config.mirror: x}}, spec: {containers: [{name: c}]}}`, ""},
 		{"a mirror pod with an account", `{metadata: {name: a, annotations: {kubernetes.io/config.mirror: x}}, spec: {serviceAccountName: default}}`, "", "a mirror pod may not reference service accounts"},
+		{"a mirror pod with a volume that takes a secret", `{metadata: {name: a, annotations: {kubernetes.io/config.mirror: x}}, spec: {containers: [{name: c}], volumes: [{name: v, iscsi: {targetPortal: "1.2.3.4", iqn: iqn.x, lun: 0, secretRef: {name: s}}}]}}`, "", "a mirror pod may not reference secrets"},
 		{"a mirror pod with a secret", `{metadata: {name: a, annotations: {kubernetes.io/config.mirror: x}}, spec: {containers: [{name: c, envFrom: [{secretRef: {name: s}}]}]}}`, "", "a mirror pod may not reference secrets"},
 		{"a mirror pod with a token", `{metadata: {name: a, annotations: {kubernetes.io/config.mirror: x}}, spec: {volumes: [{name: v, projected: {sources: [{serviceAccountToken: {path: t}}]}}]}}`, "", "a mirror pod may not use ServiceAccountToken volume projections"},
 	} {

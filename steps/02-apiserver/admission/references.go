@@ -1,6 +1,10 @@
 package admission
 
-import corev1 "k8s.io/api/core/v1"
+import (
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+)
 
 // references lists the kinds of objects that a pod refers to, as resources, each
 // as often as it does: what a node could read by way of such a pod.
@@ -11,7 +15,7 @@ func references(spec *corev1.PodSpec) (kinds []string) {
 		}
 	}
 	add(spec.ServiceAccountName != "", "serviceaccounts")
-	add(len(spec.ImagePullSecrets) > 0, "secrets")
+	add(slices.ContainsFunc(spec.ImagePullSecrets, func(r corev1.LocalObjectReference) bool { return r.Name != "" }), "secrets")
 	for _, list := range [][]corev1.Container{spec.InitContainers, spec.Containers} {
 		for _, c := range list {
 			kinds = append(kinds, environment(c.Env, c.EnvFrom)...)
@@ -21,7 +25,7 @@ func references(spec *corev1.PodSpec) (kinds []string) {
 		kinds = append(kinds, environment(c.Env, c.EnvFrom)...)
 	}
 	for _, v := range spec.Volumes {
-		add(v.Secret != nil, "secrets")
+		add(v.Secret != nil || mountsBySecret(&v.VolumeSource), "secrets")
 		add(v.ConfigMap != nil, "configmaps")
 		add(v.PersistentVolumeClaim != nil || v.Ephemeral != nil, "persistentvolumeclaims")
 		add(v.CSI != nil, "csidrivers")
@@ -38,6 +42,32 @@ func references(spec *corev1.PodSpec) (kinds []string) {
 	}
 	add(len(spec.ResourceClaims) > 0, "resourceclaims")
 	return kinds
+}
+
+// mountsBySecret says whether it takes a secret to mount a volume.
+func mountsBySecret(v *corev1.VolumeSource) bool {
+	var ref *corev1.LocalObjectReference
+	switch {
+	case v.AzureFile != nil:
+		return v.AzureFile.SecretName != ""
+	case v.CephFS != nil:
+		ref = v.CephFS.SecretRef
+	case v.Cinder != nil:
+		ref = v.Cinder.SecretRef
+	case v.FlexVolume != nil:
+		ref = v.FlexVolume.SecretRef
+	case v.RBD != nil:
+		ref = v.RBD.SecretRef
+	case v.ScaleIO != nil:
+		ref = v.ScaleIO.SecretRef
+	case v.ISCSI != nil:
+		ref = v.ISCSI.SecretRef
+	case v.StorageOS != nil:
+		ref = v.StorageOS.SecretRef
+	case v.CSI != nil:
+		ref = v.CSI.NodePublishSecretRef
+	}
+	return ref != nil && ref.Name != ""
 }
 
 func environment(env []corev1.EnvVar, from []corev1.EnvFromSource) (kinds []string) {

@@ -117,11 +117,8 @@ func (v groupVersion) resources() []metav1.APIResource {
 			if sub.Name == "" {
 				continue
 			}
-			r := metav1.APIResource{Name: e.Name + "/" + sub.Name, Namespaced: e.Namespaced, Kind: e.Kind, Verbs: subVerbs(sub)}
-			if kind := sub.GroupVersionKind; !kind.Empty() {
-				r.Group, r.Version, r.Kind = kind.Group, kind.Version, kind.Kind
-			}
-			out = append(out, r)
+			kind := e.kindOf(sub)
+			out = append(out, metav1.APIResource{Name: e.Name + "/" + sub.Name, Namespaced: e.Namespaced, Kind: kind.Kind, Group: kind.Group, Version: kind.Version, Verbs: subVerbs(sub)})
 		}
 	}
 	return out
@@ -216,23 +213,28 @@ func (e *endpoint) aggregated() apidiscoveryv2.APIResourceDiscovery {
 	if e.Namespaced {
 		scope = apidiscoveryv2.ScopeNamespace
 	}
-	out := apidiscoveryv2.APIResourceDiscovery{Resource: e.Name, ResponseKind: responseKind(e.GroupVersionKind), Scope: scope,
+	out := apidiscoveryv2.APIResourceDiscovery{Resource: e.Name, ResponseKind: &metav1.GroupVersionKind{Kind: e.Kind}, Scope: scope,
 		SingularResource: e.Singular, Verbs: e.verbs(), ShortNames: e.ShortNames, Categories: e.Categories}
 	for i := range e.Subresources {
 		sub := &e.Subresources[i]
 		if sub.Name == "" {
 			continue
 		}
-		kind := sub.GroupVersionKind
-		if kind.Empty() {
-			kind = e.GroupVersionKind
-		}
-		out.Subresources = append(out.Subresources, apidiscoveryv2.APISubresourceDiscovery{Subresource: sub.Name,
-			ResponseKind: responseKind(kind), Verbs: subVerbs(sub)})
+		kind := e.kindOf(sub)
+		out.Subresources = append(out.Subresources, apidiscoveryv2.APISubresourceDiscovery{Subresource: sub.Name, ResponseKind: &kind, Verbs: subVerbs(sub)})
 	}
 	return out
 }
 
-func responseKind(kind schema.GroupVersionKind) *metav1.GroupVersionKind {
-	return &metav1.GroupVersionKind{Group: kind.Group, Version: kind.Version, Kind: kind.Kind}
+// kindOf is what is sent to a subresource and returned there. No group and no version are
+// those that the resource stands in.
+func (e *endpoint) kindOf(sub *resource.Subresource) metav1.GroupVersionKind {
+	switch kind := sub.GroupVersionKind; {
+	case kind.Empty():
+		return metav1.GroupVersionKind{Kind: e.Kind}
+	case kind.GroupVersion() == e.GroupVersion():
+		return metav1.GroupVersionKind{Kind: kind.Kind}
+	default:
+		return metav1.GroupVersionKind{Group: kind.Group, Version: kind.Version, Kind: kind.Kind}
+	}
 }

@@ -25,6 +25,7 @@ type budget = policyv1.PodDisruptionBudget
 // controller's to write; until there is one it is the reader's own.
 func DisruptionBudgets() resource.Resource {
 	status := resource.Strategy{
+		VersionOnUpdate:  true,
 		PrepareForUpdate: typed.OnUpdate(func(b, old *budget) { b.Spec = old.Spec }),
 		ValidateUpdate:   typed.Two(validateBudgetStatus),
 	}
@@ -38,6 +39,7 @@ func DisruptionBudgets() resource.Resource {
 		New:              typed.New[budget],
 		NewList:          typed.List[policyv1.PodDisruptionBudgetList],
 		Strategy: resource.Strategy{
+			VersionOnUpdate:  true,
 			PrepareForCreate: typed.OnCreate(func(b *budget) { b.Status, b.Generation = policyv1.PodDisruptionBudgetStatus{}, 1 }),
 			PrepareForUpdate: typed.OnUpdate(func(b, old *budget) { b.Status = old.Status }),
 			Validate:         typed.One(validateBudget),
@@ -65,24 +67,26 @@ func orNA(v *intstr.IntOrString) string {
 	return v.String()
 }
 
-var metadata, spec = field.NewPath("metadata"), field.NewPath("spec")
-
 // validateBudget follows upstream's pkg/apis/policy/validation.
 func validateBudget(b *budget) field.ErrorList {
-	return append(apivalidation.ValidateObjectMeta(&b.ObjectMeta, true, apivalidation.NameIsDNSSubdomain, metadata), validateBudgetSpec(b.Spec)...)
+	return validateBudgetSpec(b.Spec, metavalidation.LabelSelectorValidationOptions{})
 }
 
+// validateBudgetUpdate lets a selector stay wrong that has been taken once.
 func validateBudgetUpdate(b, old *budget) field.ErrorList {
-	return append(apivalidation.ValidateObjectMetaUpdate(&b.ObjectMeta, &old.ObjectMeta, metadata), validateBudgetSpec(b.Spec)...)
+	strict := metavalidation.LabelSelectorValidationOptions{}
+	wrong := len(metavalidation.ValidateLabelSelector(old.Spec.Selector, strict, nil)) > 0
+	return validateBudgetSpec(b.Spec, metavalidation.LabelSelectorValidationOptions{AllowInvalidLabelValueInSelector: wrong})
 }
 
-func validateBudgetSpec(s policyv1.PodDisruptionBudgetSpec) (errs field.ErrorList) {
+func validateBudgetSpec(s policyv1.PodDisruptionBudgetSpec, selectors metavalidation.LabelSelectorValidationOptions) (errs field.ErrorList) {
+	spec := field.NewPath("spec")
 	if s.MinAvailable != nil && s.MaxUnavailable != nil {
 		errs = append(errs, field.Invalid(spec, s, "minAvailable and maxUnavailable cannot be both set"))
 	}
 	errs = append(errs, validateAmount(s.MinAvailable, spec.Child("minAvailable"))...)
 	errs = append(errs, validateAmount(s.MaxUnavailable, spec.Child("maxUnavailable"))...)
-	errs = append(errs, metavalidation.ValidateLabelSelector(s.Selector, metavalidation.LabelSelectorValidationOptions{}, spec.Child("selector"))...)
+	errs = append(errs, metavalidation.ValidateLabelSelector(s.Selector, selectors, spec.Child("selector"))...)
 	if p := s.UnhealthyPodEvictionPolicy; p != nil && *p != policyv1.IfHealthyBudget && *p != policyv1.AlwaysAllow {
 		errs = append(errs, field.NotSupported(spec.Child("unhealthyPodEvictionPolicy"), *p, []policyv1.UnhealthyPodEvictionPolicyType{policyv1.AlwaysAllow, policyv1.IfHealthyBudget}))
 	}
@@ -110,10 +114,9 @@ func validateAmount(v *intstr.IntOrString, at *field.Path) (errs field.ErrorList
 	return errs
 }
 
-func validateBudgetStatus(b, old *budget) field.ErrorList {
-	errs := apivalidation.ValidateObjectMetaUpdate(&b.ObjectMeta, &old.ObjectMeta, metadata)
+func validateBudgetStatus(b, _ *budget) field.ErrorList {
 	status := field.NewPath("status")
-	errs = append(errs, metavalidation.ValidateConditions(b.Status.Conditions, status.Child("conditions"))...)
+	errs := metavalidation.ValidateConditions(b.Status.Conditions, status.Child("conditions"))
 	for _, f := range []struct {
 		name string
 		n    int32

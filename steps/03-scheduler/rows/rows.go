@@ -11,6 +11,7 @@
 package rows
 
 import (
+	"fmt"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -18,9 +19,11 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	resourcev1 "k8s.io/api/resource/v1"
 	storagev1 "k8s.io/api/storage/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/utils/ptr"
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/typed"
@@ -34,9 +37,9 @@ func All() []resource.Resource {
 
 		everywhere(none[corev1.PersistentVolume, corev1.PersistentVolumeList](core, "PersistentVolume", "persistentvolumes", "pv")),
 		none[corev1.PersistentVolumeClaim, corev1.PersistentVolumeClaimList](core, "PersistentVolumeClaim", "persistentvolumeclaims", "pvc"),
-		keptAt("controllers", none[corev1.ReplicationController, corev1.ReplicationControllerList](core, "ReplicationController", "replicationcontrollers", "rc")),
-		none[appsv1.ReplicaSet, appsv1.ReplicaSetList](apps, "ReplicaSet", "replicasets", "rs"),
-		none[appsv1.StatefulSet, appsv1.StatefulSetList](apps, "StatefulSet", "statefulsets", "sts"),
+		selectable(controllerFields, ofAll(keptAt("controllers", none[corev1.ReplicationController, corev1.ReplicationControllerList](core, "ReplicationController", "replicationcontrollers", "rc")))),
+		ofAll(none[appsv1.ReplicaSet, appsv1.ReplicaSetList](apps, "ReplicaSet", "replicasets", "rs")),
+		ofAll(none[appsv1.StatefulSet, appsv1.StatefulSetList](apps, "StatefulSet", "statefulsets", "sts")),
 
 		everywhere(none[storagev1.StorageClass, storagev1.StorageClassList](storage, "StorageClass", "storageclasses", "sc")),
 		everywhere(none[storagev1.CSINode, storagev1.CSINodeList](storage, "CSINode", "csinodes")),
@@ -46,7 +49,7 @@ func All() []resource.Resource {
 
 		none[resourcev1.ResourceClaim, resourcev1.ResourceClaimList](devices, "ResourceClaim", "resourceclaims"),
 		everywhere(none[resourcev1.DeviceClass, resourcev1.DeviceClassList](devices, "DeviceClass", "deviceclasses")),
-		everywhere(none[resourcev1.ResourceSlice, resourcev1.ResourceSliceList](devices, "ResourceSlice", "resourceslices")),
+		selectable(sliceFields, everywhere(none[resourcev1.ResourceSlice, resourcev1.ResourceSliceList](devices, "ResourceSlice", "resourceslices"))),
 		everywhere(none[resourcev1.DeviceTaintRule, resourcev1.DeviceTaintRuleList](devices, "DeviceTaintRule", "devicetaintrules")),
 	}
 }
@@ -86,6 +89,33 @@ func none[T, L any, P interface {
 func everywhere(r resource.Resource) resource.Resource {
 	r.Namespaced = false
 	return r
+}
+
+// ofAll makes a row one of those of `kubectl get all`.
+func ofAll(r resource.Resource) resource.Resource {
+	r.Categories = []string{"all"}
+	return r
+}
+
+// selectable gives a row fields that lists can be selected by.
+func selectable[T any, P interface {
+	*T
+	resource.Object
+}](by func(P) fields.Set, r resource.Resource) resource.Resource {
+	r.Fields = typed.One(by)
+	return r
+}
+
+func sliceFields(s *resourcev1.ResourceSlice) fields.Set {
+	return fields.Set{
+		resourcev1.ResourceSliceSelectorNodeName: ptr.Deref(s.Spec.NodeName, ""),
+		resourcev1.ResourceSliceSelectorDriver:   s.Spec.Driver,
+		resourcev1.ResourceSliceSelectorPoolName: s.Spec.Pool.Name,
+	}
+}
+
+func controllerFields(c *corev1.ReplicationController) fields.Set {
+	return fields.Set{"status.replicas": fmt.Sprint(c.Status.Replicas)}
 }
 
 // keptAt gives a row another place in the store than its name.

@@ -26,15 +26,25 @@ import (
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/rows"
+	scheduling "github.com/k8s-groundup/groundup/steps/03-scheduler/rows"
 )
 
 // A Config says what is compared.
 type Config struct {
 	Ours, Theirs *rest.Config
-	Seeds        string // folder of testdata with a file for each resource
+	Steps        string // folder of the steps, whose testdata has objects to begin with
 	Cases        int
 	Seed         uint64 // of chance
 	Only         string // a resource, or all
+}
+
+// steps are those that add rows, with a folder that has a file of seeds for each row.
+var steps = []struct {
+	rows  func() []resource.Resource
+	seeds string
+}{
+	{rows.All, "02-apiserver/rows/testdata"},
+	{scheduling.All, "03-scheduler/rows/testdata"},
 }
 
 // A Class is differences of one kind.
@@ -88,9 +98,13 @@ type comparison struct {
 	servers [2]server
 	pool    *pool
 	rows    []seeded
+	listed  []seeded // those that can only be listed
 	classes map[string]*Class
 	meant   map[string]int
 }
+
+// lists is how often one is listed of what can only be listed.
+const lists = 20
 
 // seeded is a row with its seeds; there are those of which both servers have one.
 type seeded struct {
@@ -131,7 +145,19 @@ func Run(ctx context.Context, conf Config) (all []*Class, meant map[string]int, 
 	if err := c.prepare(ctx); err != nil {
 		return nil, nil, err
 	}
+	for _, r := range c.listed {
+		for range lists {
+			// Of what there is none of, nobody needs to know how it would be printed.
+			q := request{method: http.MethodGet, path: r.path() + "?" + c.pool.selection()}
+			if err := c.both(ctx, r, "list", q); err != nil {
+				return nil, nil, err
+			}
+		}
+	}
 	for range c.Cases {
+		if len(c.rows) == 0 {
+			break
+		}
 		r := pick(c.pool.rand, c.rows)
 		ask := c.create
 		if len(r.there) > 0 {
@@ -160,44 +186,63 @@ func newComparison(conf Config) (*comparison, error) {
 	return c, nil
 }
 
+// read makes a row of each resource that has seeds, and of each that can only be listed.
 func (c *comparison) read() error {
-	for _, r := range rows.All() {
-		file := filepath.Join(c.Seeds, r.Name+".yaml")
-		if r.GroupVersionKind.Group == "events.k8s.io" {
-			file = filepath.Join(c.Seeds, "events.events.k8s.io.yaml")
-		}
-		data, err := os.ReadFile(file)
-		if os.IsNotExist(err) {
-			continue
-		} else if err != nil {
-			return err
-		}
-		var examples []struct {
-			Object json.RawMessage `json:"object"`
-		}
-		if err := yaml.Unmarshal(data, &examples); err != nil {
-			return fmt.Errorf("%s: %w", file, err)
-		}
-		s := seeded{Resource: r}
-		for _, e := range examples {
-			obj := r.New()
-			if err := json.Unmarshal(e.Object, obj); err != nil {
-				return fmt.Errorf("%s: %w", file, err)
+	for _, step := range steps {
+		for _, r := range step.rows() {
+			seeds, err := c.seeds(filepath.Join(c.Steps, step.seeds), r)
+			if err != nil {
+				return err
 			}
-			if obj.GetNamespace() == "default" {
-				obj.SetNamespace(s.namespace())
+			for _, obj := range seeds {
+				c.pool.learn(reflect.ValueOf(obj), "")
 			}
-			s.seeds = append(s.seeds, obj)
-			c.pool.learn(reflect.ValueOf(obj), "")
-		}
-		if c.Only == "" || c.Only == r.Name {
-			c.rows = append(c.rows, s)
+			switch s := (seeded{Resource: r, seeds: seeds}); {
+			case c.Only != "" && c.Only != r.Name:
+			case len(seeds) > 0:
+				c.rows = append(c.rows, s)
+			case !s.may("create") && s.may("list"):
+				c.listed = append(c.listed, s)
+			}
 		}
 	}
-	if len(c.rows) == 0 {
-		return fmt.Errorf("no seeds of %q in %s", c.Only, c.Seeds)
+	if len(c.rows)+len(c.listed) == 0 {
+		return fmt.Errorf("no seeds of %q in %s", c.Only, c.Steps)
 	}
 	return nil
+}
+
+func (r seeded) may(verb string) bool { return !slices.Contains(r.Without, verb) }
+
+// seeds reads a resource's, if there are any.
+func (c *comparison) seeds(folder string, r resource.Resource) (seeds []resource.Object, err error) {
+	file := filepath.Join(folder, r.Name+".yaml")
+	if r.GroupVersionKind.Group == "events.k8s.io" {
+		file = filepath.Join(folder, "events.events.k8s.io.yaml")
+	}
+	data, err := os.ReadFile(file)
+	if os.IsNotExist(err) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	var examples []struct {
+		Object json.RawMessage `json:"object"`
+	}
+	if err := yaml.Unmarshal(data, &examples); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	for _, e := range examples {
+		obj := r.New()
+		if err := json.Unmarshal(e.Object, obj); err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+		if obj.GetNamespace() == "default" {
+			obj.SetNamespace(seeded{Resource: r}.namespace())
+		}
+		seeds = append(seeds, obj)
+	}
+	return seeds, nil
 }
 
 // prepare makes of each seed that both servers take an object that is there, to be updated.

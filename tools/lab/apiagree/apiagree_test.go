@@ -11,7 +11,7 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-const seeds = "../../../steps/02-apiserver/rows/testdata"
+const folder = "../../../steps"
 
 // It creates all but what the answer to a pod says.
 func fake(t *testing.T, pod func(w http.ResponseWriter, spec map[string]any)) *rest.Config {
@@ -59,7 +59,7 @@ func TestDifferencesAreFound(t *testing.T) {
 		}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			classes, _, err := Run(t.Context(), Config{Ours: fake(t, created), Theirs: fake(t, tt.theirs), Seeds: seeds, Cases: 50, Only: "pods"})
+			classes, _, err := Run(t.Context(), Config{Ours: fake(t, created), Theirs: fake(t, tt.theirs), Steps: folder, Cases: 50, Only: "pods"})
 			if err != nil || (len(classes) > 0) != tt.want {
 				t.Errorf("got %d kinds of differences, %v", len(classes), err)
 			}
@@ -69,7 +69,7 @@ func TestDifferencesAreFound(t *testing.T) {
 
 // Where nothing is wrong with what is changed, it can be written down and read again.
 func TestMutantsAreObjects(t *testing.T) {
-	c := &comparison{Config: Config{Seeds: seeds}, pool: newPool(rand.New(rand.NewPCG(1, 2)))}
+	c := &comparison{Config: Config{Steps: folder}, pool: newPool(rand.New(rand.NewPCG(1, 2)))}
 	if err := c.read(); err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func TestWhatIsExplainedIsNoDifference(t *testing.T) {
 func TestPatchesCanBeRead(t *testing.T) {
 	made := map[string]int{}
 	for range 2 {
-		c := &comparison{Config: Config{Seeds: seeds}, pool: newPool(rand.New(rand.NewPCG(1, 2)))}
+		c := &comparison{Config: Config{Steps: folder}, pool: newPool(rand.New(rand.NewPCG(1, 2)))}
 		if err := c.read(); err != nil {
 			t.Fatal(err)
 		}

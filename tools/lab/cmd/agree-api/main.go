@@ -20,7 +20,7 @@ func main() {
 	var c apiagree.Config
 	server := flag.String("server", "bin/kube-apiserver", "`program` that is ours")
 	upstream := flag.String("upstream", "bin/upstream", "`folder` of upstream's programs")
-	flag.StringVar(&c.Seeds, "seeds", "steps/02-apiserver/rows/testdata", "`folder` of objects to begin with")
+	flag.StringVar(&c.Steps, "steps", "steps", "`folder` of the steps, which have objects to begin with")
 	flag.IntVar(&c.Cases, "cases", 2000, "how many requests")
 	flag.Uint64Var(&c.Seed, "seed", 1, "of chance")
 	flag.StringVar(&c.Only, "only", "", "one `resource`")
@@ -65,6 +65,14 @@ func run(ctx context.Context, c apiagree.Config, program, folder string, verbose
 		fmt.Println("OpenAPI:", line)
 	}
 	fmt.Printf("OpenAPI: %d models compared, with the operations: %d differences\n", models, len(documents))
+	discovered, resources, missing, err := apiagree.Discovery(c.Ours, c.Theirs)
+	if err != nil {
+		return err
+	}
+	for _, line := range discovered {
+		fmt.Println("discovery:", line)
+	}
+	fmt.Printf("discovery: %d resources compared: %d differences; %d verbs are not served here\n", resources, len(discovered), missing)
 	changes := c
 	changes.Cases = min(c.Cases/10, 1000)
 	watched, events, err := apiagree.Watch(ctx, changes)
@@ -91,7 +99,7 @@ func run(ctx context.Context, c apiagree.Config, program, folder string, verbose
 		fmt.Printf("%5d are meant to differ: %s\n", n, why)
 	}
 	fmt.Printf("%d requests, %d answers differ, in %d ways\n", c.Cases, different, len(classes))
-	if different+len(documents)+len(watched) > 0 {
+	if different+len(documents)+len(discovered)+len(watched) > 0 {
 		return errors.New("the servers do not agree")
 	}
 	return nil
