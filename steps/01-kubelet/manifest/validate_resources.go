@@ -58,7 +58,7 @@ func (f *findings) quantity(name corev1.ResourceName, q resource.Quantity, p *fi
 	if q.Sign() < 0 {
 		f.list = append(f.list, field.Invalid(p, q.String(), "must be greater than or equal to 0").WithOrigin("minimum"))
 	}
-	if !isNative(name) && q.MilliValue()%1000 != 0 {
+	if (standardNames[name] || !isNative(name)) && q.MilliValue()%1000 != 0 {
 		f.invalid(p, q, "must be an integer")
 	}
 	if !isHuge(name) {
@@ -86,7 +86,7 @@ func (f *findings) resourceName(name corev1.ResourceName, p *field.Path) {
 	switch {
 	case isHuge(name):
 	case !qualified:
-		if !standardNames[name] {
+		if _, standard := standardNames[name]; !standard {
 			f.invalid(p, name, "must be a standard resource type or fully qualified")
 		}
 		f.invalid(p, name, "must be a standard resource for containers")
@@ -96,12 +96,13 @@ func (f *findings) resourceName(name corev1.ResourceName, p *field.Path) {
 	}
 }
 
-// standardNames are resources that exist, and that a container can't ask for.
+// standardNames are resources that exist, and that a container can't ask for, and
+// whether they come in whole numbers alone.
 var standardNames = map[corev1.ResourceName]bool{
-	corev1.ResourceRequestsCPU: true, corev1.ResourceRequestsMemory: true, corev1.ResourceRequestsEphemeralStorage: true,
-	corev1.ResourceLimitsCPU: true, corev1.ResourceLimitsMemory: true, corev1.ResourceLimitsEphemeralStorage: true,
+	corev1.ResourceRequestsCPU: false, corev1.ResourceRequestsMemory: false, corev1.ResourceRequestsEphemeralStorage: false,
+	corev1.ResourceLimitsCPU: false, corev1.ResourceLimitsMemory: false, corev1.ResourceLimitsEphemeralStorage: false,
+	corev1.ResourceStorage: false, corev1.ResourceRequestsStorage: false,
 	corev1.ResourcePods: true, corev1.ResourceQuotas: true, corev1.ResourceServices: true, corev1.ResourceReplicationControllers: true,
 	corev1.ResourceSecrets: true, corev1.ResourceConfigMaps: true, corev1.ResourcePersistentVolumeClaims: true,
-	corev1.ResourceStorage: true, corev1.ResourceRequestsStorage: true,
 	corev1.ResourceServicesNodePorts: true, corev1.ResourceServicesLoadBalancers: true,
 }

@@ -25,6 +25,7 @@ func (f *findings) ephemeral(s *corev1.PodSpec, p *field.Path) {
 	for i := range s.EphemeralContainers {
 		c, at := &s.EphemeralContainers[i], p.Index(i)
 		f.asContainer(s, corev1.Container(c.EphemeralContainerCommon), at)
+		f.fileKeys(c.Env, s.Volumes, at.Child("env"))
 		if names.Has(c.Name) {
 			f.duplicate(at.Child("name"), c.Name)
 		}

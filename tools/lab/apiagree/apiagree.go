@@ -9,6 +9,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -19,6 +20,7 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/net/http2"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
@@ -61,7 +63,7 @@ type server struct {
 }
 
 type answer struct {
-	code     int
+	code     int // 0: none, but the end of the request
 	body     []byte
 	warnings []string
 }
@@ -82,6 +84,10 @@ func (s server) ask(ctx context.Context, q request) (answer, error) {
 	r.Header.Set("Content-Type", cmp.Or(q.media, "application/json"))
 	r.Header.Set("Accept", cmp.Or(q.accept, "application/json"))
 	resp, err := s.client.Do(r)
+	var broken http2.StreamError
+	if errors.As(err, &broken) && broken.Code == http2.ErrCodeInternal {
+		return answer{body: []byte(err.Error())}, nil // it has panicked, and goes on
+	}
 	if err != nil {
 		return answer{}, err
 	}
@@ -333,7 +339,7 @@ func (c *comparison) both(ctx context.Context, r seeded, verb string, q request)
 	var err error
 	for i, s := range c.servers {
 		if answers[i], err = s.ask(ctx, q); err != nil {
-			return err
+			return fmt.Errorf("ask %s: %w", []string{"ours", "theirs"}[i], err)
 		}
 	}
 	where := differences(answers[0], answers[1])
