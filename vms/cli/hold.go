@@ -27,7 +27,8 @@ type holder struct {
 
 	mu      sync.Mutex       // guards the fields below
 	current *machine.Machine // nil while it boots
-	booted  chan struct{}    // closed when current is set
+	err     error            // why it will never boot again
+	booted  chan struct{}    // closed when one of them is set
 }
 
 func holdCommand() *cobra.Command {
@@ -131,10 +132,19 @@ func (h *holder) run(ctx context.Context) error {
 		}
 		h.set(nil)
 		if m, err = h.machine(ctx); err != nil {
+			h.fail(err)
 			return err
 		}
 		h.set(m)
 	}
+}
+
+// fail tells those who wait for the machine that it does not come.
+func (h *holder) fail(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.err = err
+	close(h.booted)
 }
 
 func (h *holder) set(m *machine.Machine) {
@@ -160,6 +170,9 @@ func (h *holder) get(ctx context.Context) (*machine.Machine, error) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.err != nil {
+		return nil, fmt.Errorf("the machine went down to reboot, and is lost: %w", h.err)
+	}
 	if h.current == nil {
 		return nil, errors.New("the machine reboots")
 	}
