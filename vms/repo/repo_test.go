@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -190,5 +191,31 @@ func TestSinceNamesWhatHasOtherContent(t *testing.T) {
 	}
 	if got, want := after.Since(before), []string{"changed", "new"}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// What the steps' tests let go build is what a machine may let it build: they run in one,
+// too (`make vm-test`).
+func TestFlagsOfTheStepsAreKnown(t *testing.T) {
+	flag := regexp.MustCompile("[\"`](-(?:ldflags|gcflags|tags|trimpath|buildvcs|race|mod|cover)\\b[^\"`]*)[\"`]")
+	found := 0
+	err := filepath.WalkDir("../../steps", func(path string, e os.DirEntry, err error) error {
+		if err != nil || filepath.Ext(path) != ".go" {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, m := range flag.FindAllStringSubmatch(string(text), -1) {
+			found++
+			if unknown(m[1:]) != "" {
+				t.Errorf("%s: no machine builds anything with %s", path, m[1])
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found == 0 {
+		t.Error("no flag was found")
 	}
 }

@@ -62,7 +62,7 @@ func Binaries(t testing.TB) string {
 		}
 		const module = "github.com/k8s-groundup/groundup/steps/00-container/"
 		built.err = build(filepath.Join(built.dir, "runtime-shim"), module+"cmd/runtime-shim", "CGO_ENABLED=1",
-			"-tags="+tags(), `-ldflags=-s -w -extldflags "-static"`)
+			"-tags="+tags(), "-ldflags=-s -w -extldflags=-static")
 		if built.err == nil {
 			built.err = build(filepath.Join(built.dir, "guest"), module+"internal/guest", "CGO_ENABLED=0", "-ldflags=-s -w")
 		}
