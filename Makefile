@@ -90,6 +90,11 @@ agree-api: ## our API server's answers beside upstream's, on random objects (CAS
 	@go build -o bin/agree/ ./steps/03-scheduler/cmd/kube-apiserver
 	go run ./tools/lab/cmd/agree-api -server bin/agree/kube-apiserver -cases $(or $(CASES),10000) -seed $(or $(SEED),1) -only "$(ONLY)" $(VERBOSE)
 
+agree-scheduler: ## our scheduler beside upstream's through the same random stories of nodes and pods (STORIES=40 SEED=1; minutes to build, and five)
+	@tools/upstream/build.sh bin/upstream kube-scheduler
+	@go build -o bin/agree/ ./steps/03-scheduler/cmd/kube-apiserver ./steps/03-scheduler/cmd/kube-scheduler
+	go run ./tools/lab/cmd/agree-scheduler -stories $(or $(STORIES),40) -seed $(or $(SEED),1)
+
 refusals: ## ask upstream's API server again how it refuses bad requests, for a test of ours to compare (minutes to build)
 	@tools/upstream/build.sh bin/upstream kube-apiserver etcd
 	go run ./tools/lab/cmd/judge bin/upstream sh -c 'cd steps/02-apiserver/cmd/kube-apiserver && go test -count=1 -run BadRequests . -args -record'
@@ -167,4 +172,4 @@ clean: ## remove what was built
 help:
 	@awk 'BEGIN {FS = ":.*## "} /^## / {print "\n" substr($$0, 4)} /^[a-z%-]+:.*## / {sub(/:.*/, "", $$1); sub(/%/, "NN", $$1); printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: help verify down read tasks status doctor list build tools test deps lint unit isolate docs steps critest upstream conformance agree agree-api refusals crash bench bench-api bench-scheduler leaks vm-deps vm-image vm-verify vms vm-test vm-test-all vm-lima-test vm-vagrant-test vm-validate modules clean
+.PHONY: help verify down read tasks status doctor list build tools test deps lint unit isolate docs steps critest upstream conformance agree agree-api agree-scheduler refusals crash bench bench-api bench-scheduler leaks vm-deps vm-image vm-verify vms vm-test vm-test-all vm-lima-test vm-vagrant-test vm-validate modules clean

@@ -22,6 +22,7 @@ package preempt
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/k8s-groundup/groundup/steps/03-scheduler/decide"
@@ -55,6 +56,7 @@ type Plan struct {
 
 	// Displaced are pods of lower priority that have been nominated for the
 	// node: their nomination is to be taken back, so that they look elsewhere.
+	// When every victim is on its way already, as theirs mostly are, none are.
 	Displaced []*framework.Pod
 
 	// Keep says that an earlier nomination of the pod stands: its victims are
@@ -82,14 +84,17 @@ func Preempt(snapshot *framework.Snapshot, decision *decide.Decision, options Op
 		return Plan{Message: "preemption: " + failed.Error()}
 	}
 	best := leastMissed(candidates, options.Now)
-	return Plan{
+	plan := Plan{
 		Node:       best.node.Name,
 		Victims:    best.victims,
 		Violations: best.violations,
-		Displaced:  displaced(snapshot.Nominated[best.node.Name], pod),
 		Message: fmt.Sprintf("preemption: found a potential placement for pod on node %v, preempting %d victims",
 			best.node.Name, len(best.victims)),
 	}
+	if slices.ContainsFunc(best.victims, func(v *framework.Pod) bool { return !v.Terminating() }) {
+		plan.Displaced = displaced(snapshot.Nominated[best.node.Name], pod)
+	}
+	return plan
 }
 
 // ineligible returns why the pod may not preempt others; empty if it may.

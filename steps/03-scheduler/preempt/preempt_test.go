@@ -143,14 +143,26 @@ func TestWhatIsSaid(t *testing.T) {
 }
 
 func TestWhoWasNominatedBeforeIsDisplaced(t *testing.T) {
-	snapshot := house(t, map[string][]guest{"x": {{"a", 0, 4, 0}}})
-	snapshot.Nominated = map[string][]*framework.Pod{"x": {guest{"low", 1, 1, 0}.pod(t), guest{"high", 200, 1, 0}.pod(t)}}
-	got := plan(t, snapshot, guest{"new", 100, 3, 0}.pod(t))
-	var names []string
-	for _, pod := range got.Displaced {
-		names = append(names, pod.Name)
-	}
-	if diff := cmp.Diff([]string{"low"}, names); diff != "" {
-		t.Errorf("displaced (-want +got)\n%s", diff)
+	for name, tt := range map[string]struct {
+		going bool // the victim
+		want  []string
+	}{
+		"by one who makes others go": {false, []string{"low"}},
+		"not by one who just waits":  {true, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			snapshot := house(t, map[string][]guest{"x": {{"a", 0, 4, 0}}})
+			if tt.going {
+				snapshot.Nodes[0].Pods[0].DeletionTimestamp = &metav1.Time{}
+			}
+			snapshot.Nominated = map[string][]*framework.Pod{"x": {guest{"low", 1, 1, 0}.pod(t), guest{"high", 200, 1, 0}.pod(t)}}
+			var names []string
+			for _, pod := range plan(t, snapshot, guest{"new", 100, 3, 0}.pod(t)).Displaced {
+				names = append(names, pod.Name)
+			}
+			if diff := cmp.Diff(tt.want, names); diff != "" {
+				t.Errorf("displaced (-want +got)\n%s", diff)
+			}
+		})
 	}
 }

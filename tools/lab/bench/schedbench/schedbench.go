@@ -37,7 +37,9 @@ type sample struct {
 	told    float64 // the same, until the event of the last one was there, too
 	late    float64 // milliseconds from the last bind to the last event
 	events  float64 // percent of the pods about which there is an event
-	cpu     float64 // milliseconds of the scheduler's own for each, with the events
+	binding float64 // milliseconds of the scheduler's own processor time for each, until the last bind
+	server  float64 // the API server's, until then
+	cpu     float64 // the scheduler's own again, with the events
 	memory  float64 // MiB, resident, when all were bound
 	latency float64 // milliseconds from created to seen bound, p99, of pods that come steadily
 }
@@ -51,7 +53,9 @@ var figures = []struct {
 	{"backlog and its events, time for a pod", "ms", func(s sample) float64 { return s.told }, none},
 	{"last event after the last bind", "ms", func(s sample) float64 { return s.late }, none},
 	{"pods with an event", "%", func(s sample) float64 { return s.events }, none},
-	{"its processor time for a pod", "ms", func(s sample) float64 { return s.cpu }, none},
+	{"its processor time for a pod, until the last bind", "ms", func(s sample) float64 { return s.binding }, none},
+	{"the API server's for a pod, until then", "ms", func(s sample) float64 { return s.server }, none},
+	{"its processor time for a pod, with its event", "ms", func(s sample) float64 { return s.cpu }, none},
 	{"its memory afterwards", "MiB", func(s sample) float64 { return s.memory }, none},
 	{"created → bound at 100/s, p99", "ms", func(s sample) float64 { return s.latency }, none},
 }
@@ -133,6 +137,10 @@ func (c Config) measure(ctx context.Context, dir, program string, w workload, no
 	if err != nil {
 		return s, err
 	}
+	before, err := server.CPU()
+	if err != nil {
+		return s, err
+	}
 	scheduler, err := start(dir, program, server.Kubeconfig)
 	if err != nil {
 		return s, err
@@ -142,19 +150,19 @@ func (c Config) measure(ctx context.Context, dir, program string, w workload, no
 	if err != nil {
 		return s, errors.Join(err, said(dir, program))
 	}
+	binding, err1 := scheduler.CPU()
+	serving, err2 := server.CPU()
 	late, events, err := l.awaitEvents(ctx, pods)
-	if err != nil {
-		return s, err
-	}
-	cpu, err := scheduler.CPU()
-	if err != nil {
+	cpu, err3 := scheduler.CPU()
+	if err := errors.Join(err, err1, err2, err3); err != nil {
 		return s, err
 	}
 	if s.memory, err = scheduler.Memory(); err != nil {
 		return s, err
 	}
 	n := float64(pods)
-	s.perPod, s.told, s.cpu = milliseconds(took)/n, milliseconds(took+late)/n, milliseconds(cpu)/n
+	s.perPod, s.told = milliseconds(took)/n, milliseconds(took+late)/n
+	s.binding, s.server, s.cpu = milliseconds(binding)/n, milliseconds(serving-before)/n, milliseconds(cpu)/n
 	s.late, s.events = milliseconds(late), 100*float64(events)/n
 	if w.steady {
 		s.latency, err = l.steady(ctx)
