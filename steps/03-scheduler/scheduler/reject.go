@@ -26,7 +26,7 @@ const noNodes = "no nodes"
 func (s *Scheduler) reject(ctx context.Context, item *queue.Item, profile *Profile, d *decide.Decision, begin time.Time) {
 	var fit *decide.FitError
 	var by []string
-	plan := preempt.Plan{Keep: true}
+	var plan preempt.Plan
 	result, reason := "unschedulable", corev1.PodReasonUnschedulable
 	switch {
 	case errors.As(d.Err, &fit):

@@ -154,22 +154,54 @@ func TestPodsOfOtherSchedulersAreLeftAlone(t *testing.T) {
 	}
 }
 
+// A pod waits for its place on a node, and the node is taken away, as the last one there was.
+func TestNobodyWaitsForAPlaceWhereNoNodeIs(t *testing.T) {
+	c := newCluster(t)
+	c.pod("boss", "1")
+	c.nominate("boss", "one")
+	c.schedule()
+	c.condition("boss", corev1.PodReasonUnschedulable, "no nodes available to schedule pods")
+	if node := c.get("boss").Status.NominatedNodeName; node != "" {
+		t.Errorf("the pod is nominated for %q", node)
+	}
+}
+
+// Where a pod could not be bound it need not wait: it may go anywhere the next time.
+func TestNobodyWaitsForAPlaceThatWasRefused(t *testing.T) {
+	c := newCluster(t)
+	c.node("one", "1")
+	c.pod("boss", "1")
+	c.nominate("boss", "one")
+	f := &fault{}
+	f.forbidBinds.Store(true)
+	c.behind(f).schedule()
+	c.event("boss", "FailedScheduling", "running Bind plugin")
+	eventually(t, func() string {
+		if node := c.get("boss").Status.NominatedNodeName; node != "" {
+			return fmt.Sprintf("the pod is nominated for %q", node)
+		}
+		return ""
+	})
+}
+
+func (c *cluster) nominate(pod, node string) {
+	c.t.Helper()
+	body := fmt.Sprintf(`{"status":{"nominatedNodeName":%q}}`, node)
+	if _, err := c.client.CoreV1().Pods(c.namespace).Patch(c.t.Context(), pod, types.MergePatchType, []byte(body), metav1.PatchOptions{}, "status"); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
 // Another scheduler has made room for a pod of its own, and then finds it another place.
 func TestTheRoomOfAnothersPodIsKeptUntilItIsGivenBack(t *testing.T) {
 	c := newCluster(t)
 	c.node("one", "1")
 	c.pod("foreign", "1", c.priorityClass("theirs", 1000), func(p *corev1.Pod) { p.Spec.SchedulerName = "another" })
-	nominate := func(node string) {
-		body := fmt.Sprintf(`{"status":{"nominatedNodeName":%q}}`, node)
-		if _, err := c.client.CoreV1().Pods(c.namespace).Patch(t.Context(), "foreign", types.MergePatchType, []byte(body), metav1.PatchOptions{}, "status"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	nominate("one")
+	c.nominate("foreign", "one")
 	c.schedule()
 	c.pod("ours", "1")
 	c.event("ours", "FailedScheduling", "Insufficient cpu")
-	nominate("")
+	c.nominate("foreign", "")
 	c.onNode("ours", "one")
 }
 
