@@ -101,6 +101,37 @@ func TestFleet(t *testing.T) {
 	stop()
 }
 
+// A fleet that is started again, be it to have more nodes, is the kubelet of nodes that
+// there are: what others have written on them is not its own.
+func TestLabelsOfOthersStay(t *testing.T) {
+	client := fake.NewClientset()
+	ctx, nodes := t.Context(), client.CoreV1().Nodes()
+	labels := func(zones int) map[string]string {
+		t.Helper()
+		fleet := Fleet{Client: client, Nodes: 1, Clock: clock.RealClock{}, Log: slog.New(slog.DiscardHandler), Model: Model{Zones: zones}}
+		if err := fleet.settle(ctx); err != nil {
+			t.Fatal(err)
+		}
+		n, err := nodes.Get(ctx, "fake-1", metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n.Labels
+	}
+	want := maps.Clone(labels(2))
+	want["disk"] = "ssd"
+	if _, err := nodes.Patch(ctx, "fake-1", types.MergePatchType, []byte(`{"metadata":{"labels":{"disk":"ssd"}}}`), metav1.PatchOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := labels(2); !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	delete(want, corev1.LabelTopologyZone)
+	if got := labels(0); !maps.Equal(got, want) {
+		t.Errorf("without zones: got %v, want %v", got, want)
+	}
+}
+
 // A node controller takes a node for lost whose Lease is not renewed for 50 s.
 func TestLeasesAreRenewed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
