@@ -135,10 +135,17 @@ func (f *Fleet) renew(ctx context.Context) {
 	every := renewEvery(f.Nodes)
 	slot := f.Clock.NewTicker(every / time.Duration(f.Nodes))
 	defer slot.Stop()
+	var renewing errgroup.Group // none waits for the answer to the one before
+	renewing.SetLimit(workers)
+	defer renewing.Wait()
 	for i := 0; ; i = (i + 1) % f.Nodes {
-		if err := f.renewOne(ctx, nodeName(i+1), every); err != nil && ctx.Err() == nil {
-			f.Log.Warn("renew a Lease", "node", nodeName(i+1), "err", err)
-		}
+		name := nodeName(i + 1)
+		renewing.Go(func() error {
+			if err := f.renewOne(ctx, name, every); err != nil && ctx.Err() == nil {
+				f.Log.Warn("renew a Lease", "node", name, "err", err)
+			}
+			return nil
+		})
 		select {
 		case <-slot.C():
 		case <-ctx.Done():
