@@ -71,8 +71,8 @@ func validateLeaderElection(l *componentv1alpha1.LeaderElectionConfiguration, pa
 	if retry.Duration <= 0 {
 		errs = append(errs, field.Invalid(path.Child("retryPeriod"), retry, "must be greater than zero"))
 	}
-	if lease.Duration < renew.Duration {
-		errs = append(errs, field.Invalid(path.Child("leaseDuration"), renew, "LeaseDuration must be greater than RenewDeadline"))
+	if lease.Duration <= renew.Duration {
+		errs = append(errs, field.Invalid(path.Child("leaseDuration"), renew, "must be greater than `RenewDeadline`"))
 	}
 	for name, value := range map[string]string{"resourceNamespace": l.ResourceNamespace, "resourceName": l.ResourceName} {
 		if value == "" {

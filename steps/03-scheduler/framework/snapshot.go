@@ -140,7 +140,9 @@ func (s *Snapshot) countPods(node *Node, sign int64) {
 
 func (s *Snapshot) countImages(node *Node, sign int) {
 	for image := range node.Images {
-		s.imageNodes[image] += sign
+		if s.imageNodes[image] += sign; s.imageNodes[image] == 0 {
+			delete(s.imageNodes, image)
+		}
 	}
 }
 

@@ -90,8 +90,8 @@ func (f *Fleet) register(ctx context.Context, i int, have *corev1.Node) (err err
 			_, err = nodes.Patch(ctx, have.Name, types.MergePatchType, []byte(`{"spec":{"taints":null}}`), metav1.PatchOptions{})
 		}
 	} else {
-		if !maps.Equal(have.Labels, want.Labels) {
-			have.Labels = want.Labels
+		if labels := relabelled(have.Labels, want.Labels); !maps.Equal(have.Labels, labels) {
+			have.Labels = labels
 			have, err = nodes.Update(ctx, have, metav1.UpdateOptions{})
 		}
 		if err == nil && !equality.Semantic.DeepEqual(have.Status.Allocatable, want.Status.Allocatable) {
@@ -103,6 +103,15 @@ func (f *Fleet) register(ctx context.Context, i int, have *corev1.Node) (err err
 		return fmt.Errorf("register %s: %w", want.Name, err)
 	}
 	return nil
+}
+
+// relabelled are a node's labels as the model wants them, with those that others have
+// given it.
+func relabelled(have, want map[string]string) map[string]string {
+	labels := maps.Clone(have)
+	delete(labels, corev1.LabelTopologyZone) // there may be no zones any more
+	maps.Copy(labels, want)
+	return labels
 }
 
 // remove deletes a node and its Lease. Its pods end when they are seen.
@@ -126,10 +135,17 @@ func (f *Fleet) renew(ctx context.Context) {
 	every := renewEvery(f.Nodes)
 	slot := f.Clock.NewTicker(every / time.Duration(f.Nodes))
 	defer slot.Stop()
+	var renewing errgroup.Group // none waits for the answer to the one before
+	renewing.SetLimit(workers)
+	defer renewing.Wait()
 	for i := 0; ; i = (i + 1) % f.Nodes {
-		if err := f.renewOne(ctx, nodeName(i+1), every); err != nil && ctx.Err() == nil {
-			f.Log.Warn("renew a Lease", "node", nodeName(i+1), "err", err)
-		}
+		name := nodeName(i + 1)
+		renewing.Go(func() error {
+			if err := f.renewOne(ctx, name, every); err != nil && ctx.Err() == nil {
+				f.Log.Warn("renew a Lease", "node", name, "err", err)
+			}
+			return nil
+		})
 		select {
 		case <-slot.C():
 		case <-ctx.Done():

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -17,7 +18,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/fake"
+	coordinationclient "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	clienttesting "k8s.io/client-go/testing"
 	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
@@ -101,6 +104,37 @@ func TestFleet(t *testing.T) {
 	stop()
 }
 
+// A fleet that is started again, be it to have more nodes, is the kubelet of nodes that
+// there are: what others have written on them is not its own.
+func TestLabelsOfOthersStay(t *testing.T) {
+	client := fake.NewClientset()
+	ctx, nodes := t.Context(), client.CoreV1().Nodes()
+	labels := func(zones int) map[string]string {
+		t.Helper()
+		fleet := Fleet{Client: client, Nodes: 1, Clock: clock.RealClock{}, Log: slog.New(slog.DiscardHandler), Model: Model{Zones: zones}}
+		if err := fleet.settle(ctx); err != nil {
+			t.Fatal(err)
+		}
+		n, err := nodes.Get(ctx, "fake-1", metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n.Labels
+	}
+	want := maps.Clone(labels(2))
+	want["disk"] = "ssd"
+	if _, err := nodes.Patch(ctx, "fake-1", types.MergePatchType, []byte(`{"metadata":{"labels":{"disk":"ssd"}}}`), metav1.PatchOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := labels(2); !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	delete(want, corev1.LabelTopologyZone)
+	if got := labels(0); !maps.Equal(got, want) {
+		t.Errorf("without zones: got %v, want %v", got, want)
+	}
+}
+
 // A node controller takes a node for lost whose Lease is not renewed for 50 s.
 func TestLeasesAreRenewed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -120,6 +154,49 @@ func TestLeasesAreRenewed(t *testing.T) {
 		}
 		stop()
 	})
+}
+
+// An API server that has much to do answers late, and then leases are renewed nevertheless.
+func TestLeasesAreRenewedWhenAnswersAreLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, nodes := fake.NewClientset(), 20
+		stop := start(t, Fleet{Client: late{client}, Nodes: nodes, Clock: clock.RealClock{}, Log: slog.New(slog.DiscardHandler)})
+		time.Sleep(time.Minute) // of the bubble's time
+		leases, err := client.CoordinationV1().Leases(corev1.NamespaceNodeLease).List(t.Context(), metav1.ListOptions{})
+		if err != nil || len(leases.Items) != nodes {
+			t.Errorf("%d Leases, %v", len(leases.Items), err)
+		}
+		for _, l := range leases.Items {
+			if old := time.Since(l.Spec.RenewTime.Time); old > renewAtMost {
+				t.Errorf("the Lease of %s was renewed %s ago", l.Name, old)
+			}
+		}
+		stop()
+	})
+}
+
+// late answers late when leases are renewed.
+type late struct{ kubernetes.Interface }
+
+func (l late) CoordinationV1() coordinationclient.CoordinationV1Interface {
+	return lateCoordination{l.Interface.CoordinationV1()}
+}
+
+type lateCoordination struct {
+	coordinationclient.CoordinationV1Interface
+}
+
+func (l lateCoordination) Leases(namespace string) coordinationclient.LeaseInterface {
+	return lateLeases{l.CoordinationV1Interface.Leases(namespace)}
+}
+
+type lateLeases struct {
+	coordinationclient.LeaseInterface
+}
+
+func (l lateLeases) Patch(ctx context.Context, name string, kind types.PatchType, data []byte, o metav1.PatchOptions, sub ...string) (*coordinationv1.Lease, error) {
+	time.Sleep(2 * time.Second) // of the bubble's time
+	return l.LeaseInterface.Patch(ctx, name, kind, data, o, sub...)
 }
 
 // Its grace period has begun, and a hollow pod needs none of it.

@@ -123,6 +123,8 @@ func (m *maker) enabled(point string, set configv1.PluginSet) (all []weighted) {
 			continue
 		case slices.ContainsFunc(all, func(w weighted) bool { return w.Name() == p.Name }):
 			m.errs = append(m.errs, field.Duplicate(path, p.Name))
+		case p.Weight != nil && *p.Weight < 0:
+			m.errs = append(m.errs, field.Invalid(path.Child("weight"), *p.Weight, "must be non-negative"))
 		}
 		w := weighted{plugin, 1}
 		if p.Weight != nil && *p.Weight != 0 {

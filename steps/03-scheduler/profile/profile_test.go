@@ -54,6 +54,7 @@ func TestProfilesThatCannotBe(t *testing.T) {
 		{"unknown", "{multiPoint: {enabled: [{name: Mine}]}}", "profiles[0].plugins.multiPoint.enabled[14]: plugin Mine: there is no plugin of this name"},
 		{"wrong point", "{score: {enabled: [{name: NodeName}]}}", "profiles[0].plugins.score.enabled: Invalid value: \"NodeName\": the plugin does not work at this point"},
 		{"twice", "{filter: {enabled: [{name: NodeName}, {name: NodeName}]}}", "profiles[0].plugins.filter.enabled[1]: Duplicate value: \"NodeName\""},
+		{"a weight that counts against", "{score: {enabled: [{name: NodeAffinity, weight: -1}]}}", "profiles[0].plugins.score.enabled[0].weight: Invalid value: -1: must be non-negative"},
 		{"no sort", "{queueSort: {disabled: [{name: PrioritySort}]}}", "only one queue sort plugin can be enabled, and one has to be"},
 		{"no bind", "{multiPoint: {disabled: [{name: DefaultBinder}]}}", "profiles[0].plugins.bind: Required value: at least one bind plugin is needed"},
 	} {

@@ -40,7 +40,7 @@ func (s *Scheduler) bind(ctx context.Context, item *queue.Item, profile *Profile
 		s.queue.Done(item)
 		return
 	}
-	s.tell(ctx, pod, profile, corev1.PodReasonSchedulerError, fmt.Errorf("running Bind plugin %q: %w", "DefaultBinder", err), nil)
+	s.tell(ctx, pod, profile, corev1.PodReasonSchedulerError, fmt.Errorf("running Bind plugin %q: %w", "DefaultBinder", err), new(string))
 	s.queue.Fail(item)
 }
 

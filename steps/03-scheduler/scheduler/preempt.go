@@ -36,6 +36,20 @@ func (s *Scheduler) preempt(profile *Profile, d *decide.Decision, fit *decide.Fi
 	return plan
 }
 
+// nominated returns the pod with the node that it waits for, of which the watch may not
+// have told yet. Without it, the end of its first victim would let it look for others.
+func (s *Scheduler) nominated(pod *framework.Pod) *framework.Pod {
+	node := s.cache.Nomination(pod.UID)
+	if node == "" || node == pod.Status.NominatedNodeName {
+		return pod
+	}
+	object := *pod.Pod
+	object.Status.NominatedNodeName = node
+	nominated := *pod
+	nominated.Pod = &object
+	return &nominated
+}
+
 // evict carries a plan out: the victims are told why they end, and have the time
 // that they asked for. Who was to take their place looks for another one. It ends
 // with the first victim that can't be ended: there will be no room then, and nobody

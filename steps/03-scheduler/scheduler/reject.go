@@ -26,7 +26,7 @@ const noNodes = "no nodes"
 func (s *Scheduler) reject(ctx context.Context, item *queue.Item, profile *Profile, d *decide.Decision, begin time.Time) {
 	var fit *decide.FitError
 	var by []string
-	plan := preempt.Plan{Keep: true}
+	var plan preempt.Plan
 	result, reason := "unschedulable", corev1.PodReasonUnschedulable
 	switch {
 	case errors.As(d.Err, &fit):
@@ -39,11 +39,12 @@ func (s *Scheduler) reject(ctx context.Context, item *queue.Item, profile *Profi
 	}
 	s.Observer.Decided(d, time.Since(begin))
 	s.Observer.Attempted(profile.Name, result, item, time.Since(begin))
-	nominated := &plan.Node
-	if plan.Keep {
-		nominated = nil
-	} else {
+	var nominated *string
+	if !plan.Keep {
 		s.cache.Nominate(item.Pod, plan.Node)
+		if plan.Node != item.Pod.Status.NominatedNodeName || plan.Node != d.Pod.Status.NominatedNodeName {
+			nominated = &plan.Node
+		}
 	}
 	s.writers.do(func() {
 		if err := s.evict(ctx, item.Pod, profile, plan); err != nil {
@@ -67,11 +68,11 @@ func (s *Scheduler) giveBack(item *queue.Item, by []string) (waits bool) {
 }
 
 // tell writes into a pod's status, and as an event, why it has no node. nominated,
-// unless nil, is the node that it waits for.
+// unless nil, is the node that it waits for now.
 func (s *Scheduler) tell(ctx context.Context, pod *framework.Pod, profile *Profile, reason string, why error, nominated *string) {
 	profile.Recorder.Eventf(pod.Pod, nil, corev1.EventTypeWarning, "FailedScheduling", "Scheduling", "%s", shortened(why.Error()))
 	patch := statusPatch{}
-	if nominated != nil && *nominated != pod.Status.NominatedNodeName {
+	if nominated != nil {
 		patch["nominatedNodeName"] = *nominated
 	}
 	patch.set(pod.Pod, corev1.PodCondition{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: reason, Message: why.Error()})

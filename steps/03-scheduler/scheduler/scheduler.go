@@ -197,7 +197,7 @@ func (s *Scheduler) schedule(ctx context.Context, item *queue.Item) {
 		return
 	}
 	s.cache.Update(&s.snapshot)
-	decision := decide.Decide(&s.snapshot, pod, &profile.Profile, s.from)
+	decision := decide.Decide(&s.snapshot, s.nominated(pod), &profile.Profile, s.from)
 	s.from.Start += decision.Looked
 	if decision.Err != nil {
 		s.reject(ctx, item, profile, decision, begin)

@@ -109,7 +109,7 @@ func (s *Scheduler) Ready() error {
 
 // A handler gets every change as one of two: this is how it is now (and was
 // before; zero if it is new), or it is gone.
-type handler[T any] struct {
+type handler[T metav1.Object] struct {
 	set    func(old, now T)
 	remove func(T)
 }
@@ -119,7 +119,16 @@ func (h *handler[T]) OnAdd(obj any, _ bool) {
 	h.set(none, obj.(T))
 }
 
-func (h *handler[T]) OnUpdate(old, now any) { h.set(old.(T), now.(T)) }
+// OnUpdate: informers know objects by their names. What was made again while the watch
+// was cut off is told of as an update, and is another object nevertheless.
+func (h *handler[T]) OnUpdate(old, now any) {
+	if old.(T).GetUID() != now.(T).GetUID() {
+		h.OnDelete(old)
+		h.OnAdd(now, false)
+		return
+	}
+	h.set(old.(T), now.(T))
+}
 
 // OnDelete: an object whose end was not seen is told of as it was last.
 func (h *handler[T]) OnDelete(obj any) {

@@ -26,7 +26,7 @@ are said to run; no process is started. 0 takes all of them away.`,
 			if err != nil || n < 0 {
 				return fmt.Errorf("%q is not a number of nodes", args[0])
 			}
-			model, err := m.args()
+			model, err := m.parse()
 			if err != nil {
 				return err
 			}
@@ -43,7 +43,7 @@ are said to run; no process is started. 0 takes all of them away.`,
 			}
 			defer c.Unlock()
 			return newReporter(cmd.OutOrStdout()).do(fmt.Sprintf("%d fake nodes", n), func() error {
-				return c.FakeNodes(cmd.Context(), cluster.Spec{Step: s}, n, model...)
+				return c.FakeNodes(cmd.Context(), cluster.Spec{Step: s}, n, model)
 			})
 		},
 	}
@@ -54,24 +54,29 @@ are said to run; no process is started. 0 takes all of them away.`,
 	return cmd
 }
 
-// A nodeModel is what every fake node is like.
+// A nodeModel is what every fake node is to be like, as it was asked for.
 type nodeModel struct {
 	zones, pods int
 	cpu, memory string
 }
 
-// args are those of the program that keeps the nodes, which would say what is wrong with
-// them in its log alone.
-func (m nodeModel) args() ([]string, error) {
+// parse says what is wrong, as the program that keeps the nodes would in its log alone.
+func (m nodeModel) parse() (cluster.NodeModel, error) {
+	model := cluster.NodeModel{Zones: m.zones, Pods: m.pods}
 	for name, n := range map[string]int{"zones": m.zones, "pods": m.pods} {
 		if n < 0 {
-			return nil, fmt.Errorf("--%s %d: it can't be negative", name, n)
+			return model, fmt.Errorf("--%s %d: it can't be negative", name, n)
 		}
 	}
-	for name, text := range map[string]string{"cpu": m.cpu, "memory": m.memory} {
-		if q, err := resource.ParseQuantity(text); err != nil || q.Sign() < 0 {
-			return nil, fmt.Errorf("--%s %s: not a quantity, such as 8, 500m or 16Gi", name, text)
+	for _, f := range []struct {
+		name, text string
+		to         *resource.Quantity
+	}{{"cpu", m.cpu, &model.CPU}, {"memory", m.memory, &model.Memory}} {
+		q, err := resource.ParseQuantity(f.text)
+		if err != nil || q.Sign() < 0 {
+			return model, fmt.Errorf("--%s %s: not a quantity, such as 8, 500m or 16Gi", f.name, f.text)
 		}
+		*f.to = q
 	}
-	return []string{fmt.Sprintf("--zones=%d", m.zones), "--cpu=" + m.cpu, "--memory=" + m.memory, fmt.Sprintf("--pods=%d", m.pods)}, nil
+	return model, nil
 }

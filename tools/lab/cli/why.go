@@ -29,6 +29,9 @@ again: the table is what the plugins said of each node when it was decided.`,
 		Example: "  lab why pod/web",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if rows < 0 {
+				return fmt.Errorf("--nodes %d: it can't be negative", rows)
+			}
 			c, node, err := firstNode("reading the administrator's key")
 			if err != nil {
 				return err
@@ -82,28 +85,36 @@ func podsNamed(ctx context.Context, c *cluster.Cluster, node cluster.Node, names
 	return list.Items, err
 }
 
-// notForTheScheduler is why no scheduler has been asked about a pod: there is none, or it is
-// of the kind that names its node itself.
+// notForTheScheduler is why no scheduler has been asked about a pod: there is none, it is
+// of the kind that names its node itself, or it is not to be looked at yet.
 func notForTheScheduler(now []corev1.Pod, namespace, name string) error {
 	switch {
 	case len(now) == 0:
 		return fmt.Errorf("there is no pod %s in namespace %s: `lab kubectl get pods -A` lists them", name, namespace)
 	case now[0].Annotations[corev1.MirrorPodAnnotationKey] != "":
 		return fmt.Errorf("no scheduler was asked about pod %s: it is static, and its kubelet runs it from a file on %s", name, now[0].Spec.NodeName)
+	case len(now[0].Spec.SchedulingGates) > 0:
+		return fmt.Errorf("no scheduler was asked about pod %s yet: its scheduling gate %s holds it until somebody takes that out of spec.schedulingGates", name, now[0].Spec.SchedulingGates[0].Name)
 	}
 	return nil
 }
 
-// stillTrue looks whether a decision is about the pod that has the name now: one that
-// was deleted and made again waits for a decision of its own.
+// stillTrue looks whether a decision is about the pod that has the name now, as one that
+// was deleted and made again waits for a decision of its own, and whether it is what
+// became of the pod: somebody else may have bound it.
 func stillTrue(e decide.Explanation, now []corev1.Pod) (note string, err error) {
 	switch {
 	case len(now) == 0:
 		return fmt.Sprintf("There is no pod %s any more. This was the last decision about it:\n", e.Pod), nil
 	case now[0].UID != e.UID:
 		return "", fmt.Errorf("no decision about pod %s yet: the last one was about an earlier pod of that name, UID %s, and this one's is %s", e.Pod, e.UID, now[0].UID)
+	case now[0].Spec.NodeName == e.Node:
+		return "", nil
+	case now[0].Spec.NodeName == "":
+		return fmt.Sprintf("Pod %s is not on its node: it is being bound, or could not be (`lab kubectl describe pod` says why). This was the last decision about it:\n", e.Pod), nil
+	default:
+		return fmt.Sprintf("Pod %s is on %s: somebody else has bound it. This was the last decision of our kube-scheduler about it:\n", e.Pod, now[0].Spec.NodeName), nil
 	}
-	return "", nil
 }
 
 // printWhy prints a decision: its outcome, what was asked, and a line for each

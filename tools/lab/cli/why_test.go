@@ -52,19 +52,23 @@ a     ✗ NodeResourcesFit: Insufficient cpu
 }
 
 func TestADecisionIsOfThePodThatHasTheNameNow(t *testing.T) {
-	e := decide.Explanation{Pod: "default/web", UID: "1"}
-	pod := func(uid types.UID) []corev1.Pod {
-		return []corev1.Pod{{ObjectMeta: metav1.ObjectMeta{Name: "web", UID: uid}}}
+	pod := func(uid types.UID, node string) []corev1.Pod {
+		return []corev1.Pod{{ObjectMeta: metav1.ObjectMeta{Name: "web", UID: uid}, Spec: corev1.PodSpec{NodeName: node}}}
 	}
 	for name, tt := range map[string]struct {
+		node       string // that was decided on
 		now        []corev1.Pod
 		note, fail string
 	}{
-		"the same":   {now: pod("1")},
-		"gone":       {note: "There is no pod default/web any more"},
-		"made again": {now: pod("2"), fail: "about an earlier pod of that name"},
+		"bound":                      {node: "a", now: pod("1", "a")},
+		"fits nowhere":               {now: pod("1", "")},
+		"gone":                       {node: "a", note: "There is no pod default/web any more"},
+		"made again":                 {node: "a", now: pod("2", ""), fail: "about an earlier pod of that name"},
+		"bound elsewhere":            {node: "a", now: pod("1", "b"), note: "Pod default/web is on b: somebody else has bound it."},
+		"bound although it fits not": {now: pod("1", "b"), note: "Pod default/web is on b: somebody else has bound it."},
+		"not bound":                  {node: "a", now: pod("1", ""), note: "Pod default/web is not on its node"},
 	} {
-		note, err := stillTrue(e, tt.now)
+		note, err := stillTrue(decide.Explanation{Pod: "default/web", UID: "1", Node: tt.node}, tt.now)
 		if !strings.HasPrefix(note, tt.note) || (tt.note == "") != (note == "") {
 			t.Errorf("%s: noted %q", name, note)
 		}
@@ -74,9 +78,20 @@ func TestADecisionIsOfThePodThatHasTheNameNow(t *testing.T) {
 	}
 }
 
+func TestWhyRefusesFewerNodesThanNone(t *testing.T) {
+	t.Setenv("GROUNDUP_HOME", t.TempDir())
+	cmd := whyCommand()
+	cmd.SetArgs([]string{"pod/web", "--nodes=-1"})
+	cmd.SilenceUsage, cmd.SilenceErrors = true, true
+	if err := cmd.Execute(); err == nil || !strings.Contains(err.Error(), "--nodes") {
+		t.Errorf("got %v, want --nodes named", err)
+	}
+}
+
 func TestPodsThatNoSchedulerIsAskedAbout(t *testing.T) {
 	static := corev1.Pod{Spec: corev1.PodSpec{NodeName: "node-1"}}
 	static.Annotations = map[string]string{corev1.MirrorPodAnnotationKey: "hash"}
+	gated := corev1.Pod{Spec: corev1.PodSpec{SchedulingGates: []corev1.PodSchedulingGate{{Name: "example.com/wait"}}}}
 	for _, c := range []struct {
 		name string
 		now  []corev1.Pod
@@ -84,6 +99,7 @@ func TestPodsThatNoSchedulerIsAskedAbout(t *testing.T) {
 	}{
 		{"none", nil, "there is no pod web in namespace default"},
 		{"static", []corev1.Pod{static}, "a file on node-1"},
+		{"gated", []corev1.Pod{gated}, "its scheduling gate example.com/wait holds it"},
 		{"another", []corev1.Pod{{}}, ""},
 	} {
 		err := notForTheScheduler(c.now, "default", "web")

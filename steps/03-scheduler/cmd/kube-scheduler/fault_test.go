@@ -17,6 +17,7 @@ import (
 type fault struct {
 	loseAnswers  atomic.Int32 // of so many binds that have been done
 	loseRequests atomic.Int32
+	forbidBinds  atomic.Bool
 	refuse       atomic.Bool  // everything, as if the server were down
 	keepPods     atomic.Int32 // so often nobody may end a pod
 
@@ -98,6 +99,9 @@ func (c *cluster) behind(f *fault) *cluster {
 		case bind && f.loseAnswers.Add(-1) >= 0:
 			proxy.ServeHTTP(httptest.NewRecorder(), r)
 			panic(http.ErrAbortHandler)
+		case bind && f.forbidBinds.Load():
+			http.Error(w, "not by you", http.StatusForbidden)
+			return
 		case r.Method == http.MethodDelete && f.keepPods.Add(-1) >= 0:
 			http.Error(w, "not now", http.StatusInternalServerError)
 			return

@@ -124,6 +124,44 @@ func TestPreemption(t *testing.T) {
 	}
 }
 
+// The first victim ends at once, which tells the preemptor to try again before the watch
+// shows it that it has been nominated: the other victim is on its way, and nobody else goes.
+func TestAPreemptorWaitsForAllItsVictims(t *testing.T) {
+	c := newCluster(t)
+	const nodes = 10
+	for i := range nodes {
+		name := fmt.Sprintf("node-%d", i)
+		c.node(name, "2")
+		for pod, grace := range map[string]int64{"quick": 0, "slow": 30} {
+			c.pod(fmt.Sprintf("%s-%d", pod, i), "1", func(p *corev1.Pod) {
+				p.Spec.NodeName, p.Spec.TerminationGracePeriodSeconds = name, ptr.To(grace)
+			})
+		}
+	}
+	conf := t.TempDir() + "/config.yaml"
+	writeFile(t, conf, `apiVersion: kubescheduler.config.k8s.io/v1
+kind: KubeSchedulerConfiguration
+leaderElection: {leaderElect: false}
+profiles: [{pluginConfig: [{name: DefaultPreemption, args: {minCandidateNodesPercentage: 0, minCandidateNodesAbsolute: 1}}]}]
+`)
+	c.schedule("--config", conf)
+	c.pod("boss", "2", c.priorityClass("important", 1000))
+	c.condition("boss", corev1.PodReasonUnschedulable, "0/10 nodes are available: 10 Insufficient cpu. preemption: not eligible due to a terminating pod on the nominated node.")
+	list, err := c.client.CoreV1().Pods(c.namespace).List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := 0
+	for _, p := range list.Items {
+		if p.DeletionTimestamp == nil {
+			whole++
+		}
+	}
+	if want := 2*(nodes-1) + 1; whole != want {
+		t.Errorf("%d pods are whole, want %d: the other nodes' and the preemptor", whole, want)
+	}
+}
+
 // Nothing happens in the cluster that could tell the pod to try again.
 func TestAVictimThatCannotBeEndedIsTriedAgain(t *testing.T) {
 	c := newCluster(t)
@@ -154,22 +192,54 @@ func TestPodsOfOtherSchedulersAreLeftAlone(t *testing.T) {
 	}
 }
 
+// A pod waits for its place on a node, and the node is taken away, as the last one there was.
+func TestNobodyWaitsForAPlaceWhereNoNodeIs(t *testing.T) {
+	c := newCluster(t)
+	c.pod("boss", "1")
+	c.nominate("boss", "one")
+	c.schedule()
+	c.condition("boss", corev1.PodReasonUnschedulable, "no nodes available to schedule pods")
+	if node := c.get("boss").Status.NominatedNodeName; node != "" {
+		t.Errorf("the pod is nominated for %q", node)
+	}
+}
+
+// Where a pod could not be bound it need not wait: it may go anywhere the next time.
+func TestNobodyWaitsForAPlaceThatWasRefused(t *testing.T) {
+	c := newCluster(t)
+	c.node("one", "1")
+	c.pod("boss", "1")
+	c.nominate("boss", "one")
+	f := &fault{}
+	f.forbidBinds.Store(true)
+	c.behind(f).schedule()
+	c.event("boss", "FailedScheduling", "running Bind plugin")
+	eventually(t, func() string {
+		if node := c.get("boss").Status.NominatedNodeName; node != "" {
+			return fmt.Sprintf("the pod is nominated for %q", node)
+		}
+		return ""
+	})
+}
+
+func (c *cluster) nominate(pod, node string) {
+	c.t.Helper()
+	body := fmt.Sprintf(`{"status":{"nominatedNodeName":%q}}`, node)
+	if _, err := c.client.CoreV1().Pods(c.namespace).Patch(c.t.Context(), pod, types.MergePatchType, []byte(body), metav1.PatchOptions{}, "status"); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
 // Another scheduler has made room for a pod of its own, and then finds it another place.
 func TestTheRoomOfAnothersPodIsKeptUntilItIsGivenBack(t *testing.T) {
 	c := newCluster(t)
 	c.node("one", "1")
 	c.pod("foreign", "1", c.priorityClass("theirs", 1000), func(p *corev1.Pod) { p.Spec.SchedulerName = "another" })
-	nominate := func(node string) {
-		body := fmt.Sprintf(`{"status":{"nominatedNodeName":%q}}`, node)
-		if _, err := c.client.CoreV1().Pods(c.namespace).Patch(t.Context(), "foreign", types.MergePatchType, []byte(body), metav1.PatchOptions{}, "status"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	nominate("one")
+	c.nominate("foreign", "one")
 	c.schedule()
 	c.pod("ours", "1")
 	c.event("ours", "FailedScheduling", "Insufficient cpu")
-	nominate("")
+	c.nominate("foreign", "")
 	c.onNode("ours", "one")
 }
 
