@@ -36,7 +36,7 @@ type Input struct {
 	Failed Failure
 
 	// SetStarted sets Started and Ready of the container statuses, which
-	// depend on probes; nil for a pod without.
+	// depend on probes, and are what they were last before; nil for a pod without.
 	SetStarted func(*corev1.Pod, *corev1.PodStatus)
 
 	// Resources are, by container, what it has where that is not yet what Pod says,
@@ -169,6 +169,9 @@ func fill(in Input, s *corev1.ContainerStatus, c observed.Container, old corev1.
 	s.RestartCount = int32(c.Attempt)
 	s.ImageID, s.User = c.ImageRef, c.User
 	s.State = state(in, c)
+	if c.State == observed.Running && s.ContainerID == old.ContainerID {
+		s.Started, s.Ready = old.Started, old.Ready // until probes say otherwise: they begin anew with each kubelet
+	}
 	if c.State == observed.Unknown && old.State.Running != nil {
 		s.State = lost("The container could not be located when the pod was terminated")
 		s.RestartCount = old.RestartCount + 1

@@ -194,6 +194,18 @@ func TestConditions(t *testing.T) {
 	}
 }
 
+// Probes begin anew with each kubelet; what they had found is in the status.
+func TestReadinessIsThatOfTheContainerAndNotOfTheNextOne(t *testing.T) {
+	pod := podOf(corev1.RestartPolicyAlways, "a")
+	for observed, want := range map[string]bool{"a:running": true, "a:1 a:running": false, "a:1": false} {
+		previous := Compute(Input{Pod: pod, Observed: ran("a:running"), SetStarted: started, Now: now})
+		s := Compute(Input{Pod: pod, Observed: ran(observed), Previous: previous, Now: now}).ContainerStatuses[0]
+		if got := s.Started != nil && *s.Started; got != want || s.Ready != want {
+			t.Errorf("%s: got started %v, ready %v, want %v", observed, got, s.Ready, want)
+		}
+	}
+}
+
 func TestTransitionTimeIsThatOfTheChange(t *testing.T) {
 	pod := podOf(corev1.RestartPolicyAlways, "a")
 	first := Compute(Input{Pod: pod, Observed: ran("a:running"), SetStarted: started, Now: now})
