@@ -107,6 +107,7 @@ func (s *scene) start(id string) {
 		s.status.Phase = corev1.PodRunning
 		s.status.ContainerStatuses = []corev1.ContainerStatus{{Name: "main", ContainerID: "groundup://" + id,
 			State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.Now()}}}}
+		s.SetStarted(s.pod, &s.status) // before anybody looks whether it has
 	})
 	s.Add(s.pod)
 	s.sync()
