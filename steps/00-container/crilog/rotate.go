@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 )
 
 // A Limit is how much log to keep: the file being written, up to MaxBytes, and
@@ -40,6 +41,29 @@ func Rotate(path string, limit Limit) (bool, error) {
 		}
 	}
 	return true, nil
+}
+
+// Restore gives the log at path its name back when it was rotated and the writer
+// did not reopen it: what was written last must not seem lost.
+func Restore(path string) error {
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return os.Rename(numbered(path, 1), path)
+}
+
+// Remove removes the log at path and the older ones.
+func Remove(path string) error {
+	older, err := filepath.Glob(path + ".*") // nothing in a pod's name is a pattern
+	if err != nil {
+		return err
+	}
+	for _, file := range append(older, path) {
+		if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 func numbered(path string, i int) string { return fmt.Sprintf("%s.%d", path, i) }
