@@ -73,6 +73,9 @@ func Compute(in Input) corev1.PodStatus {
 	if in.SetStarted != nil {
 		in.SetStarted(in.Pod, &s)
 	}
+	if in.Stopped {
+		neverRan(in.Pod, &s)
+	}
 	addresses(in, &s)
 	decidePhase(in, &s)
 	s.Conditions = conditions(in, s)
@@ -246,6 +249,39 @@ func neverFinished(in Input, s *corev1.ContainerStatus) {
 	case s.State.Running != nil, s.ContainerID != "":
 		s.State = lost("The container could not be located when the pod was terminated")
 	}
+}
+
+// neverRan ends what a pod that was stopped for good was still waiting for: where
+// its init containers had done their work every app container, and of these those
+// whose turn it had been. It follows TerminatePod in upstream's status_manager.go.
+func neverRan(pod *corev1.Pod, s *corev1.PodStatus) {
+	end := func(all []corev1.ContainerStatus) {
+		for i := range all {
+			if all[i].State.Terminated == nil {
+				all[i].State = lost("The container could not be located when the pod was terminated")
+			}
+		}
+	}
+	began := func(c corev1.ContainerStatus) bool {
+		return c.State.Waiting == nil || c.LastTerminationState.Terminated != nil
+	}
+	last := len(s.InitContainerStatuses) - 1
+	if last < 0 || slices.ContainsFunc(s.ContainerStatuses, began) || initDone(&pod.Spec.InitContainers[last], s.InitContainerStatuses[last]) {
+		end(s.ContainerStatuses)
+	}
+	for last > 0 && !began(s.InitContainerStatuses[last]) {
+		last--
+	}
+	end(s.InitContainerStatuses[:last+1])
+}
+
+// initDone reports whether an init container has done its work, or a sidecar has started.
+func initDone(c *corev1.Container, s corev1.ContainerStatus) bool {
+	if IsSidecar(c) {
+		return s.State.Running != nil && s.Started != nil && *s.Started
+	}
+	end := lastEnd(s)
+	return end != nil && end.ExitCode == 0
 }
 
 func lost(message string) corev1.ContainerState {
