@@ -312,12 +312,16 @@ func TestAContainerThatOutlivesAKubeletStaysAsItWas(t *testing.T) {
 		StartupProbe:   command(corev1.Probe{PeriodSeconds: 1, FailureThreshold: 1}),
 		ReadinessProbe: command(corev1.Probe{PeriodSeconds: 10, FailureThreshold: 2}),
 	}
-	for _, was := range []bool{true, false} {
+	for _, before := range []struct {
+		started *bool // nil: no status was kept
+		ready   bool
+	}{{new(true), true}, {new(true), false}, {nil, false}} {
+		was := before.ready
 		play(t, c, func(s *scene) {
 			s.set(func() {
 				s.code = 1
 				s.status.Phase = corev1.PodRunning
-				s.status.ContainerStatuses = []corev1.ContainerStatus{{Name: "main", ContainerID: "groundup://1", Started: new(true), Ready: was,
+				s.status.ContainerStatuses = []corev1.ContainerStatus{{Name: "main", ContainerID: "groundup://1", Started: before.started, Ready: was,
 					State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(s.began.Add(-time.Minute))}}}}
 			})
 			s.conf.Started = s.began

@@ -34,7 +34,10 @@ func (m *Manager) SetStarted(pod *corev1.Pod, status *corev1.PodStatus) {
 
 func (m *Manager) setReady(spec *corev1.Container, c *corev1.ContainerStatus) {
 	running := c.State.Running != nil
-	isStarted := running && m.holds(Startup, c, spec.StartupProbe, started(c))
+	// Of one that outlived a kubelet and has no status, as of a static pod: it has
+	// started, rather than being killed for what it does only once.
+	before := started(c) || running && c.Started == nil && c.State.Running.StartedAt.Time.Before(m.conf.Started)
+	isStarted := running && m.holds(Startup, c, spec.StartupProbe, before)
 	c.Ready = isStarted && m.holds(Readiness, c, spec.ReadinessProbe, c.Ready)
 	c.Started = &isStarted
 }
