@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // A Limit is how much log to keep: the file being written, up to MaxBytes, and
@@ -54,12 +55,19 @@ func Restore(path string) error {
 
 // Remove removes the log at path and the older ones.
 func Remove(path string) error {
-	older, err := filepath.Glob(path + ".*") // nothing in a pod's name is a pattern
+	dir, base := filepath.Split(path)
+	entries, err := os.ReadDir(filepath.Clean(dir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
-	for _, file := range append(older, path) {
-		if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	for _, e := range entries {
+		if name := e.Name(); name != base && !strings.HasPrefix(name, base+".") {
+			continue
+		}
+		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
