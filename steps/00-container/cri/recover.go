@@ -212,6 +212,9 @@ func (s *Service) discardContainer(pod, id string) error {
 		return err
 	}
 	s.usage.forget(id, filepath.Join(s.dirs.Container(pod, id), "upper"))
+	s.records.mu.Lock()
+	delete(s.records.parents, id)
+	s.records.mu.Unlock()
 	// The record goes last: until then the container can be found, and removed.
 	dir := s.dirs.Container(pod, id)
 	entries, err := names(dir)

@@ -198,3 +198,36 @@ func TestRotateKeepsSoManyFiles(t *testing.T) {
 		t.Errorf("got %v, %v, want three files", found, err)
 	}
 }
+
+// A log goes with the older ones, and with nobody else's.
+func TestRemoveAndRestore(t *testing.T) {
+	path := writeLog(t, "0\n")
+	other := path + "2" // 0.log2
+	if err := os.WriteFile(other, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := crilog.Rotate(path, crilog.Limit{MaxBytes: 1, MaxFiles: 3}); err != nil {
+		t.Fatal(err)
+	}
+	if err := crilog.Restore(path); err != nil {
+		t.Fatal(err)
+	}
+	if data, err := os.ReadFile(path); !strings.HasSuffix(string(data), " F 0\n") {
+		t.Errorf("restored: got %q, %v", data, err)
+	}
+	if _, err := crilog.Rotate(path, crilog.Limit{MaxBytes: 1, MaxFiles: 3}); err != nil {
+		t.Fatal(err)
+	}
+	appendLog(t, path, "1\n")
+	for range 2 { // the second time there is nothing
+		if err := crilog.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if left, err := filepath.Glob(path + "*"); err != nil || len(left) != 1 || left[0] != other {
+		t.Errorf("got %v, %v left, want %s alone", left, err, other)
+	}
+	if err := crilog.Remove("/no/such/directory/0.log"); err != nil {
+		t.Errorf("without a directory: %v", err)
+	}
+}

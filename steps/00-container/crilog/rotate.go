@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"strings"
 )
 
 // A Limit is how much log to keep: the file being written, up to MaxBytes, and
@@ -40,6 +42,36 @@ func Rotate(path string, limit Limit) (bool, error) {
 		}
 	}
 	return true, nil
+}
+
+// Restore gives the log at path its name back when it was rotated and the writer
+// did not reopen it: what was written last must not seem lost.
+func Restore(path string) error {
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return os.Rename(numbered(path, 1), path)
+}
+
+// Remove removes the log at path and the older ones.
+func Remove(path string) error {
+	dir, base := filepath.Split(path)
+	entries, err := os.ReadDir(filepath.Clean(dir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if name := e.Name(); name != base && !strings.HasPrefix(name, base+".") {
+			continue
+		}
+		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 func numbered(path string, i int) string { return fmt.Sprintf("%s.%d", path, i) }

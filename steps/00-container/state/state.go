@@ -23,6 +23,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"sync"
@@ -106,8 +107,9 @@ func Read(path string, v any) error {
 // A Cache remembers decoded files for as long as they are the same files, so
 // that listing a node's pods costs one stat for each instead of one read.
 type Cache[T any] struct {
-	mu      sync.Mutex // guards entries
+	mu      sync.Mutex // guards the fields below
 	entries map[string]cached[T]
+	prune   int // with so many entries those of files that are gone are looked for
 }
 
 type cached[T any] struct {
@@ -142,6 +144,15 @@ func (c *Cache[T]) Read(path string) (*T, error) {
 	if c.entries == nil {
 		c.entries = map[string]cached[T]{}
 	}
+	if len(c.entries) >= c.prune {
+		maps.DeleteFunc(c.entries, func(path string, _ cached[T]) bool { return !exists(path) })
+		c.prune = 2*len(c.entries) + 64
+	}
 	c.entries[path] = key
 	return key.value, nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }

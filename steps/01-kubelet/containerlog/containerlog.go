@@ -115,6 +115,8 @@ func (k *Keeper) rotateOne(ctx context.Context, id string) error {
 	if _, err := os.Stat(path); !rotated && !errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	_, err = k.Runtime.ReopenContainerLog(ctx, &runtimeapi.ReopenContainerLogRequest{ContainerId: id})
-	return err
+	if _, err = k.Runtime.ReopenContainerLog(ctx, &runtimeapi.ReopenContainerLogRequest{ContainerId: id}); err != nil {
+		return errors.Join(err, crilog.Restore(path)) // the container has ended meanwhile, say
+	}
+	return nil
 }

@@ -2,6 +2,7 @@ package containerlog
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -18,6 +19,7 @@ import (
 type writer struct {
 	log      string
 	reopened int
+	ended    bool // so that it reopens nothing
 }
 
 func (w *writer) ListContainers(context.Context, *runtimeapi.ListContainersRequest) (*runtimeapi.ListContainersResponse, error) {
@@ -29,6 +31,9 @@ func (w *writer) ContainerStatus(context.Context, *runtimeapi.ContainerStatusReq
 }
 
 func (w *writer) ReopenContainerLog(context.Context, *runtimeapi.ReopenContainerLogRequest) (*runtimeapi.ReopenContainerLogResponse, error) {
+	if w.ended {
+		return nil, errors.New("the container is not running")
+	}
 	w.reopened++
 	return &runtimeapi.ReopenContainerLogResponse{}, os.WriteFile(w.log, nil, 0o644)
 }
@@ -64,6 +69,21 @@ func TestRotate(t *testing.T) {
 		t.Fatal(err)
 	}
 	rotate(5, "a log that a killed kubelet renamed")
+}
+
+// Who asks for the log of a container that has ended reads what it wrote last.
+func TestALogThatIsNotReopenedKeepsItsName(t *testing.T) {
+	w := &writer{log: filepath.Join(t.TempDir(), "0.log"), ended: true}
+	k := &Keeper{Runtime: w, Limit: crilog.Limit{MaxBytes: 10, MaxFiles: 3}}
+	if err := os.WriteFile(w.log, []byte("its last words"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.rotate(t.Context()); err == nil {
+		t.Error("that the log was not reopened is no error")
+	}
+	if got, err := os.ReadFile(w.log); string(got) != "its last words" {
+		t.Errorf("got %q, error %v", got, err)
+	}
 }
 
 func TestLinksComeAndGoWithTheirLogs(t *testing.T) {

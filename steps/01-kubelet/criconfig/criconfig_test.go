@@ -101,6 +101,25 @@ containers:
 	})
 }
 
+// An init container is gone before the app that has the same port.
+func TestAPortOfTheNodeIsForWhoStays(t *testing.T) {
+	got, err := Sandbox(node(), podOf(t, `
+initContainers:
+- {name: first, ports: [{containerPort: 80, hostPort: 8080}]}
+- {name: sidecar, restartPolicy: Always, ports: [{containerPort: 82, hostPort: 82}]}
+containers:
+- {name: main, ports: [{containerPort: 80, hostPort: 8080}]}
+`), 0, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ports []int32
+	for _, p := range got.PortMappings {
+		ports = append(ports, p.HostPort)
+	}
+	check(t, ports, []int32{82, 8080})
+}
+
 func TestSandboxRefusesRuntimeClass(t *testing.T) {
 	_, err := Sandbox(node(), podOf(t, `{runtimeClassName: gvisor, containers: [{name: main}]}`), 0, "")
 	checkError(t, err, `runtimeClassName "gvisor"`)

@@ -52,7 +52,7 @@ func portMappings(pod *corev1.Pod) []*runtimeapi.PortMapping {
 	if pod.Spec.HostNetwork {
 		return nil
 	}
-	for c := range containers(pod) {
+	add := func(c *corev1.Container) {
 		for _, p := range c.Ports {
 			if p.HostPort == 0 {
 				continue
@@ -64,6 +64,14 @@ func portMappings(pod *corev1.Pod) []*runtimeapi.PortMapping {
 				HostIp:        p.HostIP,
 			})
 		}
+	}
+	for i := range pod.Spec.InitContainers {
+		if c := &pod.Spec.InitContainers[i]; sidecar(c) {
+			add(c)
+		}
+	}
+	for i := range pod.Spec.Containers {
+		add(&pod.Spec.Containers[i])
 	}
 	return out
 }

@@ -19,9 +19,12 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"k8s.io/apimachinery/pkg/types"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
+	"github.com/k8s-groundup/groundup/steps/00-container/crilog"
 	"github.com/k8s-groundup/groundup/steps/01-kubelet/observed"
 )
 
@@ -101,8 +104,7 @@ func (c *Collector) Collect(ctx context.Context) error {
 	for uid, p := range pods {
 		old := surplus(p, c.Knows(uid), c.MaxDead, time.Now().Add(-c.MinAge))
 		for _, id := range old.containers {
-			_, err := c.Runtime.RemoveContainer(ctx, &runtimeapi.RemoveContainerRequest{ContainerId: id})
-			errs = append(errs, err)
+			errs = append(errs, c.removeContainer(ctx, id))
 		}
 		for _, id := range old.sandboxes {
 			_, err := c.Runtime.RemovePodSandbox(ctx, &runtimeapi.RemovePodSandboxRequest{PodSandboxId: id})
@@ -114,6 +116,23 @@ func (c *Collector) Collect(ctx context.Context) error {
 		errs = append(errs, remove(ctx, keep))
 	}
 	return errors.Join(append(errs, c.directories(keep))...)
+}
+
+// removeContainer removes a container and its log: the runtime leaves it to us. The
+// log goes first, as without its container nobody would know of it.
+func (c *Collector) removeContainer(ctx context.Context, id string) error {
+	s, err := c.Runtime.ContainerStatus(ctx, &runtimeapi.ContainerStatusRequest{ContainerId: id})
+	if status.Code(err) == codes.NotFound {
+		return nil
+	}
+	if err == nil && s.GetStatus().GetLogPath() != "" {
+		err = crilog.Remove(s.Status.LogPath)
+	}
+	if err != nil {
+		return fmt.Errorf("remove the log of container %s: %w", id, err)
+	}
+	_, err = c.Runtime.RemoveContainer(ctx, &runtimeapi.RemoveContainerRequest{ContainerId: id})
+	return err
 }
 
 // A remainder is what of a pod may be removed.

@@ -2,15 +2,21 @@ package gc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	apitypes "k8s.io/apimachinery/pkg/types"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+	"k8s.io/kubelet/pkg/types"
 
+	"github.com/k8s-groundup/groundup/steps/01-kubelet/internal/fakecri"
 	"github.com/k8s-groundup/groundup/steps/01-kubelet/observed"
 )
 
@@ -52,6 +58,57 @@ func TestSurplus(t *testing.T) {
 				t.Errorf("got %s, want %s", got, c.want)
 			}
 		})
+	}
+}
+
+// A crasher is a runtime with one pod, whose container was started three times.
+type crasher struct {
+	*fakecri.Runtime
+	logs string
+}
+
+func (r crasher) ContainerStatus(ctx context.Context, req *runtimeapi.ContainerStatusRequest) (*runtimeapi.ContainerStatusResponse, error) {
+	resp, err := r.Runtime.ContainerStatus(ctx, req)
+	if err == nil {
+		resp.Status.LogPath = filepath.Join(r.logs, "default_web_uid", "app", fmt.Sprintf("%d.log", resp.Status.Metadata.Attempt))
+	}
+	return resp, err
+}
+
+// A container that crashes all day must not fill the disk with its logs.
+func TestLogsGoWithTheirContainers(t *testing.T) {
+	rt := crasher{fakecri.New("x:v1"), t.TempDir()}
+	rt.SetProgram("x:v1", fakecri.Program{Runs: time.Nanosecond, Exit: 1})
+	sandbox, err := rt.RunPodSandbox(t.Context(), &runtimeapi.RunPodSandboxRequest{Config: &runtimeapi.PodSandboxConfig{
+		Metadata: &runtimeapi.PodSandboxMetadata{Name: "web", Uid: "uid"}, Labels: map[string]string{types.KubernetesPodUIDLabel: "uid"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(rt.logs, "default_web_uid", "app")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for attempt := range uint32(3) {
+		c, err := rt.CreateContainer(t.Context(), &runtimeapi.CreateContainerRequest{PodSandboxId: sandbox.PodSandboxId, Config: &runtimeapi.ContainerConfig{
+			Metadata: &runtimeapi.ContainerMetadata{Name: "app", Attempt: attempt}, Image: &runtimeapi.ImageSpec{Image: "x:v1"},
+			Labels: map[string]string{types.KubernetesPodUIDLabel: "uid", types.KubernetesContainerNameLabel: "app"}}})
+		if err == nil {
+			_, err = rt.StartContainer(t.Context(), &runtimeapi.StartContainerRequest{ContainerId: c.ContainerId})
+		}
+		for _, name := range []string{fmt.Sprintf("%d.log", attempt), fmt.Sprintf("%d.log.1", attempt)} {
+			err = errors.Join(err, os.WriteFile(filepath.Join(dir, name), []byte("text"), 0o640))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := &Collector{Runtime: rt, Knows: func(apitypes.UID) bool { return true }, MaxDead: 1, LogsDir: rt.logs, PodsDir: t.TempDir()}
+	if err := c.Collect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	left, _ := os.ReadDir(dir)
+	if got := fmt.Sprint(left); got != "[- 2.log - 2.log.1]" {
+		t.Errorf("got logs %s left, want those of attempt 2, whose container is still there", got)
 	}
 }
 

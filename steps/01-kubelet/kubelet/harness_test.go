@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -193,7 +194,7 @@ func (s *scene) start() {
 		Node: criconfig.Node{Name: "node-1", RootDir: s.root, PodLogsDir: filepath.Join(s.root, "logs"), ClusterDNS: []string{"10.96.0.10"}, CPUCFSQuota: true,
 			Allocatable: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("2"), corev1.ResourceMemory: resource.MustParse("1Gi")}},
 		Sources: []podsource.Source{s.source}, Runtime: s.runtime,
-		Images: &imagepull.Puller{Images: s.runtime, Events: s}, Volumes: noVolumes{}, Cgroups: noCgroups{},
+		Images: &imagepull.Puller{Images: s.runtime, Events: s}, Volumes: volumes{scene: s}, Cgroups: noCgroups{},
 		Probes: s.probes, Hooks: lifecycle.New(s.runtime), Status: s, Events: s,
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	}
@@ -381,6 +382,21 @@ func brief(state corev1.ContainerState) string {
 		return fmt.Sprintf("waiting(%s: %s)", state.Waiting.Reason, state.Waiting.Message)
 	}
 	return fmt.Sprintf("waiting(%s)", state.Waiting.Reason)
+}
+
+// volumes are none, and can't be mounted when a script says so: "fail Mount POD ERROR".
+type volumes struct {
+	noVolumes
+	*scene
+}
+
+func (v volumes) Mount(_ context.Context, pod *corev1.Pod) (map[string]volume.Mounted, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if message := v.failures["Mount "+pod.Name]; message != "" {
+		return nil, errors.New(message)
+	}
+	return nil, nil
 }
 
 type noVolumes struct{}

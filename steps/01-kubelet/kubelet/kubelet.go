@@ -253,15 +253,20 @@ func (k *Kubelet) set(ctx context.Context, source string, pods []*corev1.Pod) {
 }
 
 // want makes sure that the pod has a worker and that the worker has the newest
-// spec. The caller holds mu.
+// spec. A pod that comes back while it is being stopped, as that of a manifest
+// which was moved away and back does, begins anew after that. The caller holds mu.
 func (k *Kubelet) want(ctx context.Context, pod *corev1.Pod) {
 	w := k.workers[pod.UID]
+	if w != nil && w.unwanted {
+		w.next = pod
+		return
+	}
 	if w == nil {
 		w = newWorker(pod)
 		k.workers[pod.UID] = w
 	}
-	news := w.order == wait || w.unwanted || !equality.Semantic.DeepEqual(w.pod, pod)
-	w.pod, w.unwanted = pod, false
+	news := w.order == wait || !equality.Semantic.DeepEqual(w.pod, pod)
+	w.pod = pod
 	if w.order == wait {
 		w.order = run
 	}
@@ -276,6 +281,7 @@ func (k *Kubelet) want(ctx context.Context, pod *corev1.Pod) {
 
 // unwant has the pod stopped and forgotten. The caller holds mu.
 func (k *Kubelet) unwant(ctx context.Context, w *worker) {
+	w.next = nil
 	k.launch(ctx, w)
 	if !w.unwanted {
 		w.unwanted = true

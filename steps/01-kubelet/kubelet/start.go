@@ -37,16 +37,18 @@ func (k *Kubelet) act(ctx context.Context, w *worker, pod *corev1.Pod, o *observ
 	if err != nil {
 		return 0, err
 	}
-	volumes, err := k.Volumes.Mount(ctx, pod)
-	if err != nil {
-		k.event(pod, nil, corev1.EventTypeWarning, "FailedMount", err.Error())
-		return 0, err
-	}
+	// What runs is looked after even when a volume is not as it was any more, such
+	// as a path of the node that has gone.
 	k.Probes.Add(pod)
 	for _, kill := range a.Kill {
 		if err := k.kill(ctx, pod, kill); err != nil {
 			return 0, err
 		}
+	}
+	volumes, err := k.Volumes.Mount(ctx, pod)
+	if err != nil {
+		k.event(pod, nil, corev1.EventTypeWarning, "FailedMount", err.Error())
+		return 0, err
 	}
 	again = k.Resync
 	if w.resizing != nil {

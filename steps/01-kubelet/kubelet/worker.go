@@ -22,8 +22,9 @@ type worker struct {
 	// Guarded by Kubelet.mu.
 	pod      *corev1.Pod
 	order    order
-	ending   ending // when order is stop
-	unwanted bool   // no source wants the pod: forget it when it is released
+	ending   ending      // when order is stop
+	unwanted bool        // no source wants the pod: forget it when it is released
+	next     *corev1.Pod // wanted again since then: another life, which begins after this one
 	launched bool
 	alive    bool // holds its name: something of it may run
 	admitted bool // has its share of the node
@@ -110,6 +111,7 @@ func (k *Kubelet) work(ctx context.Context, w *worker) {
 	for {
 		again, gone := k.step(ctx, w)
 		if gone {
+			k.forget(ctx, w)
 			return
 		}
 		timer := time.NewTimer(again)
@@ -207,10 +209,18 @@ func (k *Kubelet) end(ctx context.Context, w *worker, t turn) (again time.Durati
 	if err := k.removePod(ctx, t.pod); err != nil {
 		return 0, false, err
 	}
+	return 0, true, nil
+}
+
+// forget takes a worker off the list that has done all there was to do, and lets
+// the pod begin again if a source wants it again by now.
+func (k *Kubelet) forget(ctx context.Context, w *worker) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	delete(k.workers, w.uid)
-	return 0, true, nil
+	if w.next != nil && ctx.Err() == nil {
+		k.want(ctx, w.next)
+	}
 }
 
 // freeName lets a pod of the same name, if one waits, begin, and those who wait for room

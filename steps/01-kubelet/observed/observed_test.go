@@ -70,6 +70,7 @@ func TestSpecOfAnOrphan(t *testing.T) {
 	rt := fakecri.New("web:v1")
 	runContainer(t, rt, runPod(t, rt, "one"), "one", 0, map[string]string{
 		"io.kubernetes.pod.terminationGracePeriod": "7",
+		"io.kubernetes.container.ports":            `[{"name":"admin","containerPort":8081}]`,
 		"io.kubernetes.container.preStopHandler":   `{"exec":{"command":["drain"]}}`})
 	p, err := observed.Read(t.Context(), rt, "one")
 	if err != nil {
@@ -78,5 +79,8 @@ func TestSpecOfAnOrphan(t *testing.T) {
 	spec := p.Spec()
 	if *spec.Spec.TerminationGracePeriodSeconds != 7 || spec.Spec.Containers[0].Lifecycle.PreStop.Exec.Command[0] != "drain" {
 		t.Errorf("got %+v", spec.Spec)
+	}
+	if ports := spec.Spec.Containers[0].Ports; len(ports) != 1 || ports[0].Name != "admin" || ports[0].ContainerPort != 8081 {
+		t.Errorf("got ports %v: a hook that asks port admin would find none", ports)
 	}
 }

@@ -22,7 +22,7 @@ func (p *Pod) Spec() *corev1.Pod {
 		if slices.ContainsFunc(pod.Spec.Containers, func(k corev1.Container) bool { return k.Name == c.Name }) {
 			continue
 		}
-		spec := corev1.Container{Name: c.Name, Image: c.Image}
+		spec := corev1.Container{Name: c.Name, Image: c.Image, Ports: c.Info.ContainerPorts} // a hook may name one
 		if c.Info.PreStop != nil {
 			spec.Lifecycle = &corev1.Lifecycle{PreStop: c.Info.PreStop}
 		}

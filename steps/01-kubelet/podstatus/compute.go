@@ -36,7 +36,7 @@ type Input struct {
 	Failed Failure
 
 	// SetStarted sets Started and Ready of the container statuses, which
-	// depend on probes; nil for a pod without.
+	// depend on probes, and are what they were last before; nil for a pod without.
 	SetStarted func(*corev1.Pod, *corev1.PodStatus)
 
 	// Resources are, by container, what it has where that is not yet what Pod says,
@@ -72,6 +72,9 @@ func Compute(in Input) corev1.PodStatus {
 	s.EphemeralContainerStatuses = containers(in, ephemeral(in.Pod), in.Previous.EphemeralContainerStatuses, false)
 	if in.SetStarted != nil {
 		in.SetStarted(in.Pod, &s)
+	}
+	if in.Stopped {
+		neverRan(in.Pod, &s)
 	}
 	addresses(in, &s)
 	decidePhase(in, &s)
@@ -169,6 +172,9 @@ func fill(in Input, s *corev1.ContainerStatus, c observed.Container, old corev1.
 	s.RestartCount = int32(c.Attempt)
 	s.ImageID, s.User = c.ImageRef, c.User
 	s.State = state(in, c)
+	if c.State == observed.Running && s.ContainerID == old.ContainerID {
+		s.Started, s.Ready = old.Started, old.Ready // until probes say otherwise: they begin anew with each kubelet
+	}
 	if c.State == observed.Unknown && old.State.Running != nil {
 		s.State = lost("The container could not be located when the pod was terminated")
 		s.RestartCount = old.RestartCount + 1
@@ -243,6 +249,39 @@ func neverFinished(in Input, s *corev1.ContainerStatus) {
 	case s.State.Running != nil, s.ContainerID != "":
 		s.State = lost("The container could not be located when the pod was terminated")
 	}
+}
+
+// neverRan ends what a pod that was stopped for good was still waiting for: where
+// its init containers had done their work every app container, and of these those
+// whose turn it had been. It follows TerminatePod in upstream's status_manager.go.
+func neverRan(pod *corev1.Pod, s *corev1.PodStatus) {
+	end := func(all []corev1.ContainerStatus) {
+		for i := range all {
+			if all[i].State.Terminated == nil {
+				all[i].State = lost("The container could not be located when the pod was terminated")
+			}
+		}
+	}
+	began := func(c corev1.ContainerStatus) bool {
+		return c.State.Waiting == nil || c.LastTerminationState.Terminated != nil
+	}
+	last := len(s.InitContainerStatuses) - 1
+	if last < 0 || slices.ContainsFunc(s.ContainerStatuses, began) || initDone(&pod.Spec.InitContainers[last], s.InitContainerStatuses[last]) {
+		end(s.ContainerStatuses)
+	}
+	for last > 0 && !began(s.InitContainerStatuses[last]) {
+		last--
+	}
+	end(s.InitContainerStatuses[:last+1])
+}
+
+// initDone reports whether an init container has done its work, or a sidecar has started.
+func initDone(c *corev1.Container, s corev1.ContainerStatus) bool {
+	if IsSidecar(c) {
+		return s.State.Running != nil && s.Started != nil && *s.Started
+	}
+	end := lastEnd(s)
+	return end != nil && end.ExitCode == 0
 }
 
 func lost(message string) corev1.ContainerState {

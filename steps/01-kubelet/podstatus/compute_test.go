@@ -96,6 +96,9 @@ func TestPhase(t *testing.T) {
 		{"done, and the sidecar failed", "sidecar:137 a:0", podOf(never, "sidecar", "a"), false, corev1.PodSucceeded},
 		{"stopped, always", "a:0", podOf(always, "a"), true, corev1.PodSucceeded},
 		{"stopped by force", "a:137", podOf(always, "a"), true, corev1.PodFailed},
+		{"stopped before it ran", "", podOf(always, "a"), true, corev1.PodFailed},
+		{"stopped before all of it ran", "a:0", podOf(always, "a", "b"), true, corev1.PodFailed},
+		{"stopped before its init container ran", "", podOf(always, "init", "a"), true, corev1.PodFailed},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := Compute(Input{Pod: c.pod, Observed: ran(c.observed), Stopped: c.stopped, SetStarted: started, Now: now})
@@ -136,7 +139,7 @@ func TestContainerStates(t *testing.T) {
 		{"ended and is gone", "", "a:5", nil, false, "5 - 0"},
 		{"nobody knows", "a:unknown", "a:running", nil, false, "137 - 1"},
 		{"stopped while it waited", "a:3 a:4", "", backOff, true, "4 - 1"},
-		{"stopped before it ran", "", "", nil, true, "ContainerCreating - 0"},
+		{"stopped before it ran", "", "", nil, true, "137 - 0"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			in := Input{Pod: pod, Observed: ran(c.observed), Waiting: c.waiting, Stopped: c.stopped, SetStarted: started, Now: now}
@@ -191,6 +194,18 @@ func TestConditions(t *testing.T) {
 				t.Errorf("got  %s\nwant %s", got, c.want)
 			}
 		})
+	}
+}
+
+// Probes begin anew with each kubelet; what they had found is in the status.
+func TestReadinessIsThatOfTheContainerAndNotOfTheNextOne(t *testing.T) {
+	pod := podOf(corev1.RestartPolicyAlways, "a")
+	for observed, want := range map[string]bool{"a:running": true, "a:1 a:running": false, "a:1": false} {
+		previous := Compute(Input{Pod: pod, Observed: ran("a:running"), SetStarted: started, Now: now})
+		s := Compute(Input{Pod: pod, Observed: ran(observed), Previous: previous, Now: now}).ContainerStatuses[0]
+		if got := s.Started != nil && *s.Started; got != want || s.Ready != want {
+			t.Errorf("%s: got started %v, ready %v, want %v", observed, got, s.Ready, want)
+		}
 	}
 }
 

@@ -15,6 +15,8 @@ func decidePhase(in Input, s *corev1.PodStatus) {
 	case ended(in.Previous.Phase):
 		s.Phase = in.Previous.Phase
 		s.Reason, s.Message = in.Previous.Reason, in.Previous.Message
+	case in.Stopped && !ended(s.Phase):
+		s.Phase = corev1.PodFailed // nobody can say that it succeeded, and it will not go on
 	case s.Phase == in.Previous.Phase:
 		s.Reason, s.Message = in.Previous.Reason, in.Previous.Message
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -106,6 +107,7 @@ func (s *scene) start(id string) {
 		s.status.Phase = corev1.PodRunning
 		s.status.ContainerStatuses = []corev1.ContainerStatus{{Name: "main", ContainerID: "groundup://" + id,
 			State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.Now()}}}}
+		s.SetStarted(s.pod, &s.status) // before anybody looks whether it has
 	})
 	s.Add(s.pod)
 	s.sync()
@@ -304,6 +306,48 @@ func TestWorkersSpreadAfterTheKubeletStarted(t *testing.T) {
 	})
 }
 
+// A kubelet that is started again knows from the status what its predecessor found.
+func TestAContainerThatOutlivesAKubeletStaysAsItWas(t *testing.T) {
+	c := corev1.Container{
+		StartupProbe:   command(corev1.Probe{PeriodSeconds: 1, FailureThreshold: 1}),
+		ReadinessProbe: command(corev1.Probe{PeriodSeconds: 10, FailureThreshold: 2}),
+	}
+	for _, before := range []struct {
+		started *bool // nil: no status was kept
+		ready   bool
+	}{{new(true), true}, {new(true), false}, {nil, false}} {
+		was := before.ready
+		play(t, c, func(s *scene) {
+			s.set(func() {
+				s.code = 1
+				s.status.Phase = corev1.PodRunning
+				s.status.ContainerStatuses = []corev1.ContainerStatus{{Name: "main", ContainerID: "groundup://1", Started: before.started, Ready: was,
+					State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(s.began.Add(-time.Minute))}}}}
+			})
+			s.conf.Started = s.began
+			expect := func(when string, want bool) {
+				t.Helper()
+				if started, ready := s.sync(); !started || ready != want {
+					t.Errorf("%s: got started %v, ready %v, want it started, and ready %v", when, started, ready, want)
+				}
+			}
+			expect("before there are workers", was)
+			s.Add(s.pod)
+			s.sleep(0)
+			expect("before it was asked", was)
+			s.sleep(9 * time.Second)
+			expect("it may have failed once", was)
+			s.sleep(15 * time.Second)
+			expect("it has failed twice", false)
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if len(s.updates) > 0 && strings.Contains(s.updates[0], "Startup") {
+				t.Errorf("got %q: it had started, and was asked again whether it has", s.updates)
+			}
+		})
+	}
+}
+
 func TestWhoDoesNotListenYetIsAskedAgainSoon(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
@@ -386,7 +430,7 @@ func TestUpdatesWaitAndTheNewestOfEachWins(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		go r.pump(ctx)
 		for _, id := range []string{"a", "b"} {
-			r.begin(Readiness, id)
+			r.begin(Readiness, id, Failure)
 			for _, result := range []Result{Success, Failure, Failure, Success} {
 				r.set(Update{ContainerID: id, Kind: Readiness, Result: result})
 				synctest.Wait()

@@ -39,10 +39,10 @@ func (r *results) get(kind Kind, containerID string) (Result, bool) {
 }
 
 // begin records what holds before the first answer, which is no news.
-func (r *results) begin(kind Kind, containerID string) {
+func (r *results) begin(kind Kind, containerID string, first Result) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.known[resultKey{kind, containerID}] = initial[kind]
+	r.known[resultKey{kind, containerID}] = first
 }
 
 // set records a result, and queues it if it is a change.

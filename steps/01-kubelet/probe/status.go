@@ -9,46 +9,58 @@ import (
 
 // SetStarted sets Started and Ready of every container status, as the probes
 // and their absence say: a container without startup probe has started when it
-// runs, one without readiness probe is ready when it has started.
+// runs, one without readiness probe is ready when it has started. What the status
+// says already stays until the container was probed: a kubelet that is started again
+// makes nobody unready whom its predecessor found ready, nor the other way round.
 //
 // Upstream: prober_manager.go, UpdatePodStatus.
 func (m *Manager) SetStarted(pod *corev1.Pod, status *corev1.PodStatus) {
 	for i := range status.ContainerStatuses {
-		m.setReady(pod, &status.ContainerStatuses[i])
+		c := &status.ContainerStatuses[i]
+		m.setReady(specOf(pod.Spec.Containers, c.Name), c)
 	}
 	for i := range status.InitContainerStatuses {
 		c := &status.InitContainerStatuses[i]
-		if isSidecar(pod, c.Name) {
-			m.setReady(pod, c)
+		spec := specOf(pod.Spec.InitContainers, c.Name)
+		if sidecar(spec) {
+			m.setReady(spec, c)
 			continue
 		}
-		started := m.hasStarted(pod, c)
+		started := c.State.Running != nil
 		c.Started = &started
 		c.Ready = c.State.Terminated != nil && c.State.Terminated.ExitCode == 0 // an init container is ready when it is done
 	}
 }
 
-func (m *Manager) setReady(pod *corev1.Pod, c *corev1.ContainerStatus) {
-	started := m.hasStarted(pod, c)
-	c.Started = &started
-	c.Ready = started && m.isReady(pod, c)
+func (m *Manager) setReady(spec *corev1.Container, c *corev1.ContainerStatus) {
+	running := c.State.Running != nil
+	// Of one that outlived a kubelet and has no status, as of a static pod: it has
+	// started, rather than being killed for what it does only once.
+	before := started(c) || running && c.Started == nil && c.State.Running.StartedAt.Time.Before(m.conf.Started)
+	isStarted := running && m.holds(Startup, c, spec.StartupProbe, before)
+	c.Ready = isStarted && m.holds(Readiness, c, spec.ReadinessProbe, c.Ready)
+	c.Started = &isStarted
 }
 
-func (m *Manager) hasStarted(pod *corev1.Pod, c *corev1.ContainerStatus) bool {
-	if c.State.Running == nil {
-		return false
-	}
-	if r, ok := m.results.get(Startup, c.ContainerID); ok {
-		return r == Success
-	}
-	return m.worker(key{pod.UID, c.Name, Startup}) == nil
-}
-
-func (m *Manager) isReady(pod *corev1.Pod, c *corev1.ContainerStatus) bool {
-	if r, ok := m.results.get(Readiness, c.ContainerID); ok && r == Success {
+// holds is what a container's probe has established, if there is a probe, and what
+// held before it was asked.
+func (m *Manager) holds(kind Kind, c *corev1.ContainerStatus, spec *corev1.Probe, before bool) bool {
+	if spec == nil {
 		return true
 	}
-	return m.worker(key{pod.UID, c.Name, Readiness}) == nil
+	if r, ok := m.results.get(kind, c.ContainerID); ok {
+		return r == Success
+	}
+	return before
+}
+
+func specOf(all []corev1.Container, name string) *corev1.Container {
+	for i := range all {
+		if all[i].Name == name {
+			return &all[i]
+		}
+	}
+	return &corev1.Container{} // of a status that is older than the spec
 }
 
 // Hurry asks those containers at once that have started and are not ready, so that
@@ -65,13 +77,4 @@ func (m *Manager) Hurry(uid types.UID, status *corev1.PodStatus) {
 		default:
 		}
 	}
-}
-
-func isSidecar(pod *corev1.Pod, name string) bool {
-	for i := range pod.Spec.InitContainers {
-		if c := &pod.Spec.InitContainers[i]; c.Name == name {
-			return sidecar(c)
-		}
-	}
-	return false
 }

@@ -116,7 +116,7 @@ func (w *worker) step(early bool) bool {
 	c := containerStatus(&status, w.container.Name)
 	if c != nil && c.ContainerID != "" && c.ContainerID != w.counter.containerID {
 		w.m.results.drop(w.kind, w.counter.containerID)
-		w.m.results.begin(w.kind, c.ContainerID)
+		w.m.results.begin(w.kind, c.ContainerID, w.before(c))
 		w.counter = counter{containerID: c.ContainerID}
 	}
 	what := next(w.kind, w.spec, w.pod, &status, c, w.counter, time.Now())
@@ -132,6 +132,15 @@ func (w *worker) step(early bool) bool {
 		w.probe(&status, early)
 	}
 	return true
+}
+
+// before is what holds of a container until the worker has asked it: what an
+// earlier kubelet has established, if it had one.
+func (w *worker) before(c *corev1.ContainerStatus) Result {
+	if w.kind == Startup && started(c) || w.kind == Readiness && c.Ready {
+		return Success
+	}
+	return initial[w.kind]
 }
 
 // probe asks, and counts the answer. Of an early question only success counts: what

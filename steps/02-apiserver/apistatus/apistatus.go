@@ -88,6 +88,7 @@ func (s *Sink) Set(pod *corev1.Pod, status corev1.PodStatus) {
 	s.mu.Lock()
 	r := s.pods[pod.UID]
 	r.pod, r.status, r.version = pod, status, r.version+1
+	r.released = false // a static pod may begin anew
 	s.pods[pod.UID] = r
 	s.mu.Unlock()
 	s.queue.Add(pod.UID)

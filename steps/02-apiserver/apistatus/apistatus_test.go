@@ -182,6 +182,27 @@ func TestWhatSomebodyOverwritesIsPutRight(t *testing.T) {
 	b.phase(corev1.PodRunning)
 }
 
+// A manifest was moved away and back: the same static pod has a second life, in which
+// somebody deletes its mirror.
+func TestAStaticPodThatBeganAnewIsNotForgotten(t *testing.T) {
+	static := web("hash")
+	static.Annotations = map[string]string{podsource.Annotation: "file"}
+	b := newBench(t)
+	b.Set(static, status(corev1.PodSucceeded))
+	b.Released(static)
+	b.Set(static, status(corev1.PodRunning))
+	if err := b.send(t.Context(), static.UID); err != nil { // there is no mirror
+		t.Fatal(err)
+	}
+	mirror := web("3")
+	mirror.Annotations = map[string]string{corev1.MirrorPodAnnotationKey: string(static.UID)}
+	if _, err := b.client.CoreV1().Pods("default").Create(t.Context(), mirror, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	b.Again(static.UID)
+	b.run().phase(corev1.PodRunning)
+}
+
 func TestAStaticPodsStatusIsWrittenToItsMirror(t *testing.T) {
 	static := web("hash")
 	static.Annotations = map[string]string{podsource.Annotation: "file"}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"sync"
@@ -53,9 +55,24 @@ func (s *Server) member(id string) *member {
 	return k
 }
 
+// forgetRemoved drops the containers that do not run and were removed. A pod of which
+// one crashes all day has had many.
+func (s *Server) forgetRemoved() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.members, func(_ string, k *member) bool { return !k.isRunning() && !k.exists() })
+}
+
+// exists reports whether the container has not been removed.
+func (k *member) exists() bool {
+	_, err := os.Lstat(k.dir)
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
 // start runs a container. When it fails the container has ended, too: the
 // reason is in its exit file.
 func (s *Server) start(c shim.Conn, id string) error {
+	s.forgetRemoved()
 	k := s.member(id)
 	if !k.claim() {
 		return fmt.Errorf("container %s has been started already", id)

@@ -24,6 +24,9 @@ func (s *Server) wait(c shim.Conn, id string) error {
 		return c.Send(shim.Reply{Exit: &exit})
 	}
 	k := s.member(id)
+	if !k.exists() {
+		return fmt.Errorf("container %s has been removed", id)
+	}
 	select {
 	case <-k.done:
 		return c.Send(shim.Reply{Exit: k.exit})

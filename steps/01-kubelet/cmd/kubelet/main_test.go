@@ -121,6 +121,30 @@ func TestManifestsChangeWhileTheKubeletIsDown(t *testing.T) {
 	n.started(want)
 }
 
+// A manifest is moved away and back while its pod is being stopped: the pod has the
+// same UID, and so the same directories, cgroup and sandbox name, and begins anew.
+func TestAManifestThatComesBack(t *testing.T) {
+	n := newNode(t)
+	n.write("manifests/whole.yaml", n.whole("whole"))
+	n.start()
+	n.until("the pod to be ready", func(pods map[string]*corev1.Pod) bool { return ready(pods["whole"]) })
+	before := n.pods()["whole"]
+	if err := os.Rename(n.path("manifests/whole.yaml"), n.path("whole.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	n.until("the pod to be stopped", func(map[string]*corev1.Pod) bool { return strings.Contains(read(t, n.log.Name()), "Stopping container") })
+	if err := os.Rename(n.path("whole.yaml"), n.path("manifests/whole.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	n.until("the pod to be ready with other containers", func(pods map[string]*corev1.Pod) bool {
+		return ready(pods["whole"]) && pods["whole"].Status.ContainerStatuses[0].ContainerID != before.Status.ContainerStatuses[0].ContainerID
+	})
+	if after := n.pods()["whole"]; after.UID != before.UID {
+		t.Errorf("got UID %s, want %s: the test is not about what it says", after.UID, before.UID)
+	}
+	n.started(map[string]int{"init": 2, "sidecar": 2, "app": 2})
+}
+
 // A killed shim is replaced; its containers neither notice nor run twice.
 func TestKillShim(t *testing.T) {
 	n := newNode(t)

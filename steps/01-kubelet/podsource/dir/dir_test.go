@@ -140,6 +140,18 @@ func TestStaticPodsAreMarked(t *testing.T) {
 	}
 }
 
+// Somebody saves a pod with kubectl get -o yaml, and makes a static pod of it. Two pods
+// with one UID would be one to the kubelet. (A UID is part of paths, too.)
+func TestTheUIDOfAnotherPodIsNotTaken(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "web.yaml", strings.Replace(web, "{name: web}", "{name: web, uid: ../../1b4e28ba}", 1))
+	w := start(t, dir)
+	w.until("the pod", func(pods []*corev1.Pod, _ string) bool { return len(pods) == 1 })
+	if uid := w.pods[0].UID; len(uid) != 32 {
+		t.Errorf("got UID %s, want one of its own", uid)
+	}
+}
+
 func TestSameFileIsSamePodInAnotherKubelet(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "web.yaml", web)

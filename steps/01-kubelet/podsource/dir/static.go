@@ -24,13 +24,12 @@ const (
 
 // staticPod makes the pod of a manifest a pod of this node. Its UID follows from
 // its content, so a changed manifest is another pod: the old one is stopped and
-// the new one started. A UID that the manifest sets is kept.
+// the new one started. A UID in the manifest, where kubectl get -o yaml has put it,
+// is that of the pod it was taken from, which may run here; upstream keeps it.
 func staticPod(pod *corev1.Pod, node, path string) *corev1.Pod {
 	pod = pod.DeepCopy()
 	manifest.SetDefaults(pod)
-	if pod.UID == "" {
-		pod.UID = hash(pod, node, path)
-	}
+	pod.UID = hash(pod, node, path)
 	if pod.Name != "" { // else it is for validation to complain
 		pod.Name += "-" + strings.ToLower(node)
 	}

@@ -63,8 +63,8 @@ func (d Defaults) File(data []byte, mode *int32, user *int64) File {
 	return f
 }
 
-// SetUp brings files, by relative path, to the volume at dir, mounting it first
-// if it is not. When the volume has them already nothing changes. Group, if not
+// SetUp brings files, by relative path such as a/b or ./a, to the volume at dir,
+// mounting it first if it is not. When the volume has them already nothing changes. Group, if not
 // nil, can read them.
 func SetUp(dir string, files map[string]File, group *int64) error {
 	for _, path := range slices.Sorted(maps.Keys(files)) {
@@ -85,7 +85,10 @@ func Write(dir string, files map[string]File, group *int64) error {
 		return err
 	}
 	defer root.Close()
-	w := writer{root: root, files: files, group: group}
+	w := writer{root: root, files: make(map[string]File, len(files)), group: group}
+	for _, path := range slices.Sorted(maps.Keys(files)) { // the same one of ./a and a each time
+		w.files[filepath.Clean(path)] = files[path]
+	}
 	if err := w.write(); err != nil {
 		return fmt.Errorf("write %s: %w", dir, err)
 	}
@@ -108,10 +111,10 @@ func CheckPath(path string) error {
 		return fmt.Errorf("invalid path: must be relative path: %s", path)
 	case len(path) > 4096:
 		return errors.New("invalid path: must be less than or equal to 4096 characters")
-	case strings.HasPrefix(path, ".."):
+	case strings.HasPrefix(filepath.Clean(path), ".."):
 		return fmt.Errorf("invalid path: must not start with '..': %s", path)
-	case path != filepath.Clean(path) || path == "." || strings.ContainsRune(path, 0):
-		return fmt.Errorf("invalid path: must not contain '.', '..' or empty elements: %q", path)
+	case filepath.Clean(path) == "." || strings.ContainsRune(path, 0):
+		return fmt.Errorf("invalid path: must name a file: %q", path)
 	}
 	for name := range strings.SplitSeq(path, "/") {
 		if name == ".." {

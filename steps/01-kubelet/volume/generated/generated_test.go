@@ -213,7 +213,7 @@ func TestCheckPath(t *testing.T) {
 	for path, ok := range map[string]bool{
 		"a": true, "a/b": true, ".a": true, "a..b": true, "a/..b": true,
 		"": false, "/a": false, "..": false, "../a": false, "a/../b": false, "..data": false, "a/..": false,
-		".": false, "a//b": false, "./a": false, "a/": false, "a\x00b": false,
+		"a//b": true, "./a": true, "a/": true, ".": false, "./": false, "./..data": false, "a\x00b": false,
 		strings.Repeat("x", 256): false, strings.Repeat("x/", 2048) + "xx": false,
 	} {
 		if err := CheckPath(path); (err == nil) != ok {
@@ -222,8 +222,23 @@ func TestCheckPath(t *testing.T) {
 	}
 }
 
+// The API lets people write a path in more ways than one.
+func TestPathsAreMadeClean(t *testing.T) {
+	dir := t.TempDir()
+	for range 2 {
+		if err := Write(dir, map[string]File{"./a": {Data: []byte("1"), Mode: 0o644}, "b//c/": {Data: []byte("2"), Mode: 0o644}}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for path, want := range map[string]string{"a": "1", "b/c": "2"} {
+		if got, err := os.ReadFile(filepath.Join(dir, path)); string(got) != want {
+			t.Errorf("%s: got %q, error %v", path, got, err)
+		}
+	}
+}
+
 func FuzzPath(f *testing.F) {
-	for _, s := range []string{"a", "../a", "a/../../b", "..data", "/etc/x", "a\x00"} {
+	for _, s := range []string{"a", "./a", "./..data", "a//b/", "../a", "a/../../b", "..data", "/etc/x", "a\x00"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, path string) {

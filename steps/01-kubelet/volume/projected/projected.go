@@ -9,6 +9,7 @@ package projected
 import (
 	"context"
 	"fmt"
+	"maps"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -62,12 +63,7 @@ func (p Plugin) SetUp(ctx context.Context, pod *corev1.Pod, v *corev1.Volume, di
 		if err != nil {
 			return "", fmt.Errorf("projected source %d: %w", i, err)
 		}
-		for path, f := range files {
-			if _, twice := all[path]; twice {
-				return "", fmt.Errorf("projected source %d: another source has the path %q too", i, path)
-			}
-			all[path] = f
-		}
+		maps.Copy(all, files) // of two files with one name the later source's counts
 	}
 	return dir, generated.SetUp(dir, all, volume.FSGroup(pod))
 }

@@ -56,7 +56,7 @@ func TestSources(t *testing.T) {
 			err: "projected source 0: serviceAccountToken is not supported by this kubelet"},
 		{name: "refused configMap", sources: "[" + name + ", {configMap: {name: conf}}]", known: ours, err: "projected source 1: configMap conf is not supported"},
 		{name: "optional", sources: "[{configMap: {name: conf, optional: true}}, {secret: {name: s, optional: true}}]", known: ours},
-		{name: "conflict", sources: "[" + name + ", " + name + "]", known: ours, err: `another source has the path "name" too`},
+		{name: "the later one counts", sources: "[" + name + ", {serviceAccountToken: {path: name}}]", known: more, want: "name=secret"},
 		{name: "empty", sources: "[{}]", known: ours, err: "an empty source"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
