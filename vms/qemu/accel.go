@@ -20,14 +20,17 @@ const (
 	TCG Accel = "tcg" // an emulated one
 )
 
-// options are those of -machine and -cpu. accel=tcg,thread=multi is not accepted
-// there; multi is the default where computer and machine are of the same kind.
+// options are those of -machine, -accel and -cpu. All emulated processors share one thread
+// of qemu's. Linux changes its own code while it runs, to turn a feature of its scheduler on
+// for the first container with a CPU limit, say, and with a thread for each, one processor
+// may go on running what was there before, for ever and with a lock held. Seen with qemu
+// 7.2, on a busy computer.
 func (a Accel) options(kind arch) []string {
-	cpu := "host"
+	accel, cpu := string(a), "host"
 	if a == TCG {
-		cpu = kind.cpu
+		accel, cpu = accel+",thread=single", kind.cpu
 	}
-	return []string{"-machine", kind.machine + ",accel=" + string(a), "-cpu", cpu}
+	return []string{"-machine", kind.machine, "-accel", accel, "-cpu", cpu}
 }
 
 // probeLimit is generous: hardware boots the probe in under a second.

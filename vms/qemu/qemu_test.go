@@ -19,9 +19,9 @@ func TestArgs(t *testing.T) {
 		no     []string // no argument may contain any of these
 	}{
 		{"a probe has neither disks nor network", func(c *Config) { c.Mode, c.Accel = Probe, KVM },
-			[]string{"-machine q35,vmport=off,accel=kvm -cpu host", "-smp 2 -m 512M"}, []string{"virtio-blk", "netdev"}},
+			[]string{"-machine q35,vmport=off -accel kvm -cpu host", "-smp 2 -m 512M"}, []string{"virtio-blk", "netdev"}},
 		{"an emulated processor is a plain one", func(c *Config) {},
-			[]string{"-machine q35,vmport=off,accel=tcg -cpu Nehalem"}, nil},
+			[]string{"-machine q35,vmport=off -accel tcg,thread=single -cpu Nehalem"}, nil},
 		{"the mode is for init", func(c *Config) { c.Mode = Systemd },
 			[]string{"console=ttyS0 quiet loglevel=4 mitigations=off net.ifnames=0 panic=-1 groundup=systemd"}, nil},
 		{"arguments are for the first program", func(c *Config) { c.Mode, c.Run = Image, []string{"sh", "-c", "echo a b"} },
@@ -65,8 +65,8 @@ func TestArm64(t *testing.T) {
 		accel Accel
 		want  string
 	}{
-		{KVM, "-machine virt,gic-version=max,accel=kvm -cpu host "},
-		{TCG, "-machine virt,gic-version=max,accel=tcg -cpu cortex-a72 "},
+		{KVM, "-machine virt,gic-version=max -accel kvm -cpu host "},
+		{TCG, "-machine virt,gic-version=max -accel tcg,thread=single -cpu cortex-a72 "},
 	} {
 		conf := base()
 		conf.Accel = c.accel
