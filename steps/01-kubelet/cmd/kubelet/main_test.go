@@ -132,7 +132,9 @@ func TestAManifestThatComesBack(t *testing.T) {
 	if err := os.Rename(n.path("manifests/whole.yaml"), n.path("whole.yaml")); err != nil {
 		t.Fatal(err)
 	}
-	n.until("the pod to be stopped", func(map[string]*corev1.Pod) bool { return strings.Contains(read(t, n.log.Name()), "Stopping container") })
+	n.until("the pod to be stopped", func(map[string]*corev1.Pod) bool {
+		return strings.Contains(read(t, n.log.Name()), "Stopping container")
+	})
 	if err := os.Rename(n.path("whole.yaml"), n.path("manifests/whole.yaml")); err != nil {
 		t.Fatal(err)
 	}
