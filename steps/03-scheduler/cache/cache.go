@@ -23,6 +23,7 @@ import (
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -36,6 +37,7 @@ type Cache struct {
 	pods       map[types.UID]*placed
 	namespaces map[string]labels.Set
 	nominated  map[types.UID]nomination
+	evicted    map[types.UID]bool // pods on nodes whose end we have brought about and not been told of
 
 	// What is not in the snapshot yet: nodes by name, gone or not, and whether the
 	// other two are as they were.
@@ -59,7 +61,7 @@ type nomination struct {
 // New returns a cache of a cluster without nodes.
 func New() *Cache {
 	return &Cache{nodes: map[string]*framework.Node{}, pods: map[types.UID]*placed{}, namespaces: map[string]labels.Set{},
-		nominated: map[types.UID]nomination{}, changed: map[string]bool{}}
+		nominated: map[types.UID]nomination{}, evicted: map[types.UID]bool{}, changed: map[string]bool{}}
 }
 
 // SetNode says how a node is.
@@ -100,6 +102,12 @@ func (c *Cache) SetPod(pod *framework.Pod) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.remove(pod.UID)
+	switch {
+	case pod.Terminating():
+		delete(c.evicted, pod.UID)
+	case c.evicted[pod.UID]:
+		pod = ending(pod) // it was so before
+	}
 	c.place(pod, pod.Spec.NodeName, false)
 }
 
@@ -118,7 +126,37 @@ func (c *Cache) Pod(uid types.UID) *framework.Pod {
 func (c *Cache) RemovePod(uid types.UID) *framework.Pod {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	delete(c.evicted, uid)
 	return c.remove(uid)
+}
+
+// Evict says that the API server has agreed to end a pod, for another that needs its
+// place. The pod is on its way out from now on, and not only when that is told of: who
+// waits for it must not look for another victim in between.
+func (c *Cache) Evict(uid types.UID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p := c.pods[uid]
+	if p == nil || p.pod.Terminating() {
+		return
+	}
+	node, assumed := p.node, p.assumed
+	pod := ending(c.remove(uid))
+	c.evicted[uid] = true
+	c.place(pod, node, assumed)
+}
+
+// ending returns the pod as it will be told of when its preemption is.
+func ending(pod *framework.Pod) *framework.Pod {
+	object := *pod.Pod
+	object.DeletionTimestamp = new(metav1.Now())
+	object.Status.Conditions = append(slices.DeleteFunc(slices.Clone(object.Status.Conditions), func(c corev1.PodCondition) bool { return c.Type == corev1.DisruptionTarget }),
+		corev1.PodCondition{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: corev1.PodReasonPreemptionByScheduler})
+	again, err := framework.NewPod(&object)
+	if err != nil {
+		return pod // nobody could read it before, either
+	}
+	return again
 }
 
 // Assume places a pod on the node that has been decided on. An error means that it

@@ -239,3 +239,47 @@ func TestManyGoroutines(t *testing.T) {
 		t.Errorf("got %d processors, want 500", got)
 	}
 }
+
+// A victim is on its way out as soon as that has been agreed to, whatever the watch, which
+// comes later, has told of.
+func TestVictimsAreOnTheirWay(t *testing.T) {
+	gone := pod("a", "one")
+	gone.DeletionTimestamp = &metav1.Time{}
+	for _, tt := range []struct {
+		name string
+		then func(*Cache)
+		want string // of all pods called a
+	}{
+		{"at once", func(*Cache) {}, "ending"},
+		{"when the watch tells of what was before", func(c *Cache) { c.SetPod(pod("a", "one")) }, "ending"},
+		{"when it tells of the end", func(c *Cache) { c.SetPod(gone) }, "ending"},
+		{"and gone with it", func(c *Cache) { c.SetPod(gone); c.RemovePod("a") }, ""},
+		{"or without it", func(c *Cache) { c.RemovePod("a") }, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			cache, snapshot := New(), &framework.Snapshot{}
+			cache.SetNode(node("one"))
+			cache.SetPod(pod("a", "one"))
+			cache.SetPod(pod("b", "one"))
+			cache.Evict("a")
+			cache.Evict("unknown")
+			tt.then(cache)
+			got := ""
+			cache.Update(snapshot)
+			for _, p := range snapshot.Nodes[0].Pods {
+				switch {
+				case p.Name == "a" && p.Terminating():
+					got += "ending"
+				case p.Name == "a" || p.Terminating():
+					t.Errorf("pod %s: is to end: %v", p.Name, p.Terminating())
+				}
+			}
+			if got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+			if cache.RemovePod("a"); len(cache.evicted) != 0 {
+				t.Errorf("it remembers %v", cache.evicted)
+			}
+		})
+	}
+}

@@ -67,6 +67,7 @@ func (s *Scheduler) evict(ctx context.Context, preemptor *framework.Pod, profile
 		if err := s.end(ctx, victim.Pod, profile); err != nil {
 			return fmt.Errorf("preempt pod %s/%s: %w", victim.Namespace, victim.Name, err)
 		}
+		s.cache.Evict(victim.UID)
 		profile.Recorder.Eventf(victim.Pod, preemptor.Pod, corev1.EventTypeNormal, "Preempted", "Preempting", "Preempted by pod %v on node %v", preemptor.UID, plan.Node)
 	}
 	return nil
