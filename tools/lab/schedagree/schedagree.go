@@ -130,7 +130,7 @@ func tell(ctx context.Context, sides [2]*cluster, seed uint64, steps int) (d *Di
 		if err != nil {
 			return nil, told, err
 		}
-		if len(lines) > 0 && step.node && !slices.ContainsFunc(lines, unmeant) {
+		if len(lines) > 0 && !slices.ContainsFunc(lines, unmeant) {
 			told.Meant++
 			return nil, told, nil
 		}
@@ -189,11 +189,13 @@ func settle(ctx context.Context, sides [2]*cluster) (state map[string]string, li
 	}
 }
 
-// unmeant: a pod that others refuse may be helped by a node that comes or changes its zone.
-// Upstream lets it wait until its time is over (plugins.InterPodAffinity.Helps).
+// unmeant: a pod that others refuse may be helped by a node that comes or changes its zone,
+// and one that wants to be with others of its kind by the end of the last of them, as the
+// first of a new group. Upstream lets it wait until its time is over
+// (plugins.InterPodAffinity.Helps).
 func unmeant(line string) bool {
 	_, theirs, _ := strings.Cut(line, "    theirs ")
-	return !strings.Contains(theirs, "anti-affinity rules")
+	return !strings.Contains(theirs, "affinity rules")
 }
 
 func apart(ours, theirs map[string]string) (lines []string) {

@@ -32,7 +32,6 @@ type story struct {
 type step struct {
 	text string
 	do   func(ctx context.Context, c *cluster) error
-	node bool // a node comes or changes
 }
 
 // ofStories is the label of priority classes that a story has made: one for each pod.
@@ -107,7 +106,7 @@ func (s *story) addNode() step {
 		Spec:   corev1.NodeSpec{Taints: s.taints(), Unschedulable: s.oneIn(8)},
 		Status: corev1.NodeStatus{Capacity: room, Allocatable: room},
 	}
-	return step{text: told("add node", n), node: true, do: func(ctx context.Context, c *cluster) error {
+	return step{text: told("add node", n), do: func(ctx context.Context, c *cluster) error {
 		_, err := c.api.CoreV1().Nodes().Create(ctx, n, metav1.CreateOptions{})
 		return err
 	}}
@@ -148,7 +147,7 @@ func (s *story) changeNode() step {
 	default:
 		patch, sub = map[string]any{"status": map[string]any{"allocatable": map[string]any{"cpu": s.one("1", "2", "3"), "pods": s.one("2", "110")}}}, []string{"status"}
 	}
-	return step{text: told("change node "+name, patch), node: true, do: func(ctx context.Context, c *cluster) error {
+	return step{text: told("change node "+name, patch), do: func(ctx context.Context, c *cluster) error {
 		b, err := json.Marshal(patch)
 		if err != nil {
 			return err
