@@ -192,10 +192,14 @@ func settle(ctx context.Context, sides [2]*cluster) (state map[string]string, li
 // unmeant: a pod that others refuse may be helped by a node that comes or changes its zone,
 // and one that wants to be with others of its kind by the end of the last of them, as the
 // first of a new group. Upstream lets it wait until its time is over
-// (plugins.InterPodAffinity.Helps).
+// (plugins.InterPodAffinity.Helps). And it does not look again at a preemptor of which a
+// victim went before the others were told, until the next one has gone, when there may be
+// room already: who is about to end counts for nothing in a spread.
 func unmeant(line string) bool {
-	_, theirs, _ := strings.Cut(line, "    theirs ")
-	return !strings.Contains(theirs, "affinity rules")
+	before, theirs, _ := strings.Cut(line, "\n    theirs ")
+	_, ours, _ := strings.Cut(before, "    ours   ")
+	node, waits := strings.CutPrefix(theirs, "nominated to ")
+	return !strings.Contains(theirs, "affinity rules") && !(waits && ours == "on "+node)
 }
 
 func apart(ours, theirs map[string]string) (lines []string) {

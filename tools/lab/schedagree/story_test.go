@@ -59,6 +59,9 @@ func TestWhatIsApart(t *testing.T) {
 	if lines := apart(ours, theirs); len(lines) != 2 || !strings.Contains(lines[0], "on n2") || !strings.HasPrefix(lines[1], "c") {
 		t.Errorf("got %q", lines)
 	}
+	if unmeant("p\n    ours   on n3\n    theirs nominated to n3") || !unmeant("p\n    ours   on n2\n    theirs nominated to n3") {
+		t.Error("want what upstream does not look at yet to be meant, and nothing else")
+	}
 	if unmeant("p\n    ours   on n3\n    theirs Unschedulable: 0/1 nodes are available: 1 node(s) didn't satisfy existing pods anti-affinity rules.") || !unmeant("p\n    ours   a anti-affinity rules\n    theirs on n1") {
 		t.Error("want what upstream leaves to others' anti-affinity to be meant, and nothing else")
 	}

@@ -52,7 +52,7 @@ func run(ctx context.Context, c schedagree.Config) (err error) {
 			fmt.Println("  ", l)
 		}
 	}
-	fmt.Printf("%d stories end with a difference that is meant: upstream does not see what helps pods that others refuse, or that want to be with others\n", told.Meant)
+	fmt.Printf("%d stories end with a difference that is meant: a pod that ours looks at again, and upstream leaves waiting\n", told.Meant)
 	fmt.Printf("%d stories of %d steps, with %d pods bound, %d times told why not, and %d nominated: %d ended differently\n",
 		c.Stories, told.Steps, told.Bound, told.Waited, told.Nominated, len(found))
 	if len(found) > 0 {
