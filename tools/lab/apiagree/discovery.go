@@ -24,6 +24,9 @@ func Discovery(ours, theirs *rest.Config) (lines []string, resources, missing in
 		if err != nil {
 			return nil, 0, 0, fmt.Errorf("discover what they serve: %w", err)
 		}
+		if len(a) == 0 || len(b) == 0 {
+			return nil, 0, 0, fmt.Errorf("we serve %d resources and they %d: nothing is compared", len(a), len(b))
+		}
 		var found []string
 		found, missing = compared(a, b)
 		lines, resources = append(lines, found...), len(a)

@@ -221,6 +221,7 @@ type cluster struct {
 	api          kubernetes.Interface
 }
 
+// startCluster leaves nothing running if it fails.
 func startCluster(ctx context.Context, server, scheduler, dir string) (c *cluster, err error) {
 	c = &cluster{dir: dir, program: scheduler}
 	if c.server, err = controlplane.StartOurs(ctx, server, dir); err != nil {
@@ -234,14 +235,14 @@ func startCluster(ctx context.Context, server, scheduler, dir string) (c *cluste
 	config := rest.CopyConfig(c.server.Config)
 	config.QPS = -1
 	if c.api, err = kubernetes.NewForConfig(config); err != nil {
-		return nil, err
+		return c, err
 	}
 	if err := os.WriteFile(c.file(), fmt.Appendf(nil, configuration, c.server.Kubeconfig), 0o600); err != nil {
-		return nil, err
+		return c, err
 	}
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "default"}}
 	if _, err := c.api.CoreV1().ServiceAccounts(metav1.NamespaceDefault).Create(ctx, account, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
-		return nil, err
+		return c, err
 	}
 	return c, c.start()
 }

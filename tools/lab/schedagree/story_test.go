@@ -69,3 +69,9 @@ func TestWhatIsApart(t *testing.T) {
 		t.Errorf("got %q of the same", lines)
 	}
 }
+
+func TestAClusterThatDoesNotStart(t *testing.T) {
+	if _, err := startCluster(t.Context(), "/no/server", "/no/scheduler", t.TempDir()); err == nil {
+		t.Error("want an error without a server")
+	}
+}
