@@ -93,7 +93,7 @@ func (s *Service) prepare(ctx context.Context, sb *sandbox, pausePID int, id str
 		return nil, err
 	}
 	c := &container{
-		ID: id, Sandbox: sb.ID, CreatedAt: time.Now(), Config: config, ImageID: img.ID, ImageRef: imageRef(img),
+		ID: id, Sandbox: sb.ID, CreatedAt: time.Now(), Config: config, ImageID: img.ID, ImageRef: imageRef(img), ImageTag: imageTag(img),
 		Cgroup: ociSpec.Linux.CgroupsPath, Signal: stopSignal(config, img), User: userOf(ociSpec),
 		Resources: config.GetLinux().GetResources(),
 	}

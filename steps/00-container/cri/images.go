@@ -52,6 +52,13 @@ func imageRef(img image.Image) string {
 	return img.ID
 }
 
+func imageTag(img image.Image) string {
+	if len(img.Tags) > 0 {
+		return img.Tags[0]
+	}
+	return ""
+}
+
 // mountImages mounts the images that the container asks for as volumes, and
 // returns the config with their places as host paths.
 func (s *Service) mountImages(ctx context.Context, id, run string, config *runtimeapi.ContainerConfig) (*runtimeapi.ContainerConfig, error) {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
@@ -175,7 +176,7 @@ func (s *Service) statuses(pod string) (out []*runtimeapi.ContainerStatus, err e
 func (s *Service) containerStatus(c *container) *runtimeapi.ContainerStatus {
 	st := &runtimeapi.ContainerStatus{
 		Id: c.ID, Metadata: c.Config.GetMetadata(), State: s.stateOf(c), CreatedAt: c.CreatedAt.UnixNano(),
-		Image: c.Config.GetImage(), ImageRef: c.ImageRef, ImageId: c.ImageID,
+		Image: imageOf(c), ImageRef: c.ImageRef, ImageId: c.ImageID,
 		Labels: c.Config.GetLabels(), Annotations: c.Config.GetAnnotations(),
 		Mounts: c.Config.GetMounts(), LogPath: c.LogPath,
 		Resources:  &runtimeapi.ContainerResources{Linux: c.Resources},
@@ -189,6 +190,16 @@ func (s *Service) containerStatus(c *container) *runtimeapi.ContainerStatus {
 		st.FinishedAt, st.ExitCode, st.Reason, st.Message = e.At.UnixNano(), int32(e.Code), reason(e.Reason, e.Code), e.Message
 	}
 	return st
+}
+
+// imageOf names the image by a tag, if it had one: a kubelet asks for containers of an
+// image by its ID, and shows in a pod's status what it is told here.
+func imageOf(c *container) *runtimeapi.ImageSpec {
+	spec := proto.CloneOf(c.Config.GetImage())
+	if c.ImageTag != "" {
+		spec.Image = c.ImageTag
+	}
+	return spec
 }
 
 // reason is what the kubelet shows when a container has ended.

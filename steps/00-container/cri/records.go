@@ -51,7 +51,8 @@ type container struct {
 	Config    *runtimeapi.ContainerConfig         `json:"config"`
 	ImageID   string                              `json:"imageID"`
 	ImageRef  string                              `json:"imageRef"`
-	LogPath   string                              `json:"logPath,omitempty"` // absolute
+	ImageTag  string                              `json:"imageTag,omitempty"` // one of its names, when it was made
+	LogPath   string                              `json:"logPath,omitempty"`  // absolute
 	Cgroup    string                              `json:"cgroup"`
 	Signal    string                              `json:"signal"` // what asks it to stop
 	User      *runtimeapi.LinuxContainerUser      `json:"user"`
