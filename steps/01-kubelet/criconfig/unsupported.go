@@ -96,7 +96,7 @@ func (u *unsupported) pod(p *field.Path, s *corev1.PodSpec) {
 
 func (u *unsupported) container(p *field.Path, c *corev1.Container) {
 	u.when(len(c.VolumeDevices) > 0, p, "volumeDevices", "are not supported: the container will be refused")
-	u.when(len(c.ResizePolicy) > 0, p, "resizePolicy", "has no effect: pods are not resized in place")
+	u.when(len(c.ResizePolicy) > 0 && !u.node.APIServer, p, "resizePolicy", "has no effect: there is no API server through which pods are resized")
 	u.when(len(c.Resources.Claims) > 0, p.Child("resources"), "claims", "have no effect: there is no driver to allocate devices")
 	u.resources(p.Child("resources", "limits"), c.Resources.Limits)
 	u.resources(p.Child("resources", "requests"), c.Resources.Requests)

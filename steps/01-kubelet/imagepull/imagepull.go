@@ -6,13 +6,11 @@ package imagepull
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/distribution/reference"
 	"google.golang.org/grpc/status"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -85,7 +83,7 @@ func (p *Puller) Ensure(ctx context.Context, pod *corev1.Pod, c *corev1.Containe
 		return waiting("ErrImageNeverPull", say(corev1.EventTypeWarning, "ErrImageNeverPull",
 			"Container image %q is not present with pull policy of Never", c.Image))
 	case c.ImagePullPolicy != corev1.PullAlways && image != nil:
-		say(corev1.EventTypeNormal, "Pulled", "Container image %q already present on machine", c.Image)
+		say(corev1.EventTypeNormal, "Pulled", "Container image %q already present on machine and can be accessed by the pod", c.Image)
 		return image, nil
 	}
 
@@ -97,6 +95,9 @@ func (p *Puller) Ensure(ctx context.Context, pod *corev1.Pod, c *corev1.Containe
 	say(corev1.EventTypeNormal, "Pulling", "Pulling image %q", c.Image)
 	began := time.Now()
 	image, took, err := p.pull(ctx, pod, spec, sandbox)
+	if ctx.Err() != nil {
+		return waiting("ErrImagePull", ctx.Err().Error()) // who does not want it any more is told of no failure
+	}
 	if err != nil {
 		message := status.Convert(err).Message()
 		say(corev1.EventTypeWarning, "Failed", "Failed to pull image %q: %v", c.Image, message)
@@ -111,16 +112,12 @@ func (p *Puller) Ensure(ctx context.Context, pod *corev1.Pod, c *corev1.Containe
 
 // withTag completes a name without tag or digest by :latest.
 func withTag(image string) (string, error) {
-	ref, err := name.ParseReference(image)
+	ref, err := reference.ParseNormalizedNamed(image)
 	if err != nil {
-		var bad *name.ErrBadName
-		if errors.As(err, &bad) {
-			return "", fmt.Errorf("couldn't parse image name %q: %w", image, err)
-		}
-		return "", err
+		return "", fmt.Errorf("couldn't parse image name %q: %w", image, err)
 	}
-	if tag, ok := ref.(name.Tag); ok && !strings.HasSuffix(image, ":"+tag.TagStr()) {
-		return image + ":" + tag.TagStr(), nil
+	if reference.IsNameOnly(ref) {
+		return image + ":latest", nil
 	}
 	return image, nil
 }

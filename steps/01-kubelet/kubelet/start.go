@@ -46,6 +46,9 @@ func (k *Kubelet) act(ctx context.Context, w *worker, pod *corev1.Pod, o *observ
 		}
 	}
 	volumes, err := k.Volumes.Mount(ctx, pod)
+	if ctx.Err() != nil {
+		return 0, ctx.Err() // the pod is to end, or the kubelet: that is no failure
+	}
 	if err != nil {
 		k.event(pod, nil, corev1.EventTypeWarning, "FailedMount", err.Error())
 		return 0, err
@@ -91,7 +94,10 @@ func (s *start) prepare(ctx context.Context, o *observed.Pod, a actions, parent 
 	if message := criconfig.MissingClusterDNS(s.Node, s.pod); message != "" {
 		s.event(s.pod, nil, corev1.EventTypeWarning, "MissingClusterDNS", message)
 	}
-	if s.id, err = s.run(ctx); err != nil {
+	if s.id, err = s.run(ctx); ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
 		s.event(s.pod, nil, corev1.EventTypeWarning, "FailedCreatePodSandBox", "Failed to create pod sandbox: "+status.Convert(err).Message())
 		return fmt.Errorf("run the sandbox: %w", err)
 	}
@@ -138,6 +144,8 @@ func (s *start) container(ctx context.Context, c *corev1.Container) (again time.
 	image, why := s.Images.Ensure(ctx, s.pod, c, s.sandbox)
 	if why == nil {
 		why = s.create(ctx, c, image)
+	} else if ctx.Err() == nil {
+		s.event(s.pod, c, corev1.EventTypeWarning, "Failed", "Error: "+why.Reason)
 	}
 	switch {
 	case ctx.Err() != nil:
@@ -191,6 +199,9 @@ func (s *start) lastEnd(name string) *observed.Container {
 // is the waiting state that shows what went wrong, or nil.
 func (s *start) create(ctx context.Context, c *corev1.Container, image *runtimeapi.Image) *corev1.ContainerStateWaiting {
 	failed := func(reason string, err error) *corev1.ContainerStateWaiting {
+		if ctx.Err() != nil {
+			return nil
+		}
 		message := status.Convert(err).Message() // without gRPC's code, if it is one of its errors
 		s.event(s.pod, c, corev1.EventTypeWarning, "Failed", "Error: "+message)
 		return &corev1.ContainerStateWaiting{Reason: reason, Message: message}

@@ -76,10 +76,31 @@ func Compute(in Input) corev1.PodStatus {
 	if in.Stopped {
 		neverRan(in.Pod, &s)
 	}
+	shorten(&s)
 	addresses(in, &s)
 	decidePhase(in, &s)
 	s.Conditions = conditions(in, s)
 	return s
+}
+
+// maxMessages is how many bytes the last words of all containers of a pod may have, each an
+// equal share: a pod of many containers would else be too large to keep.
+const maxMessages = 12 << 10
+
+func shorten(s *corev1.PodStatus) {
+	lists := [][]corev1.ContainerStatus{s.InitContainerStatuses, s.ContainerStatuses, s.EphemeralContainerStatuses}
+	share := maxMessages / max(1, len(slices.Concat(lists...)))
+	for _, list := range lists {
+		for i := range list {
+			for _, state := range []*corev1.ContainerState{&list[i].State, &list[i].LastTerminationState} {
+				if t := state.Terminated; t != nil && len(t.Message) > share {
+					short := *t
+					short.Message = t.Message[:share]
+					state.Terminated = &short
+				}
+			}
+		}
+	}
 }
 
 func ephemeral(pod *corev1.Pod) []corev1.Container {
@@ -145,15 +166,15 @@ func container(in Input, c *corev1.Container, old corev1.ContainerStatus, init b
 			attempts = append(attempts, a)
 		}
 	}
-	s := corev1.ContainerStatus{Name: c.Name, Image: c.Image, VolumeMounts: mounts(c), Resources: c.Resources.DeepCopy(),
-		AllocatedResources: c.Resources.Requests}
-	if actual, changing := in.Resources[c.Name]; changing {
-		s.Resources = &actual
-	}
+	s := corev1.ContainerStatus{Name: c.Name, Image: c.Image, VolumeMounts: mounts(c)}
 	if len(attempts) == 0 {
 		neverSeen(in, &s, old, init)
 	} else {
 		fill(in, &s, attempts[0], old)
+		s.Resources, s.AllocatedResources = c.Resources.DeepCopy(), c.Resources.Requests
+		if actual, changing := in.Resources[c.Name]; changing {
+			s.Resources = &actual
+		}
 	}
 	if len(attempts) > 1 {
 		s.LastTerminationState = state(in, attempts[1])

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/k8s-groundup/groundup/steps/01-kubelet/observed"
 )
@@ -155,6 +156,33 @@ func TestContainerStates(t *testing.T) {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
 		})
+	}
+}
+
+func TestLastWordsShareTheirSpace(t *testing.T) {
+	o := ran("a:1 b:1")
+	for i := range o.Containers {
+		o.Containers[i].Message = strings.Repeat("x", 10_000)
+	}
+	for _, s := range Compute(Input{Pod: podOf(corev1.RestartPolicyNever, "a", "b"), Observed: o, SetStarted: started, Now: now}).ContainerStatuses {
+		if got := len(s.State.Terminated.Message); got != 6<<10 {
+			t.Errorf("%s: got %d bytes of its message, want its half of 12 KiB", s.Name, got)
+		}
+	}
+}
+
+// What a container has is said of one that there is: one that waits to be made has nothing.
+func TestResourcesAreThoseOfAContainer(t *testing.T) {
+	pod := podOf(corev1.RestartPolicyNever, "a", "b")
+	for i := range pod.Spec.Containers {
+		pod.Spec.Containers[i].Resources.Requests = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100m")}
+	}
+	all := Compute(Input{Pod: pod, Observed: ran("a:running"), SetStarted: started, Now: now}).ContainerStatuses
+	if a := all[0]; a.Resources == nil || a.Resources.Requests.Cpu().String() != "100m" || a.AllocatedResources.Cpu().String() != "100m" {
+		t.Errorf("got %v of %v of a container that runs, want 100m of 100m", a.Resources, a.AllocatedResources)
+	}
+	if b := all[1]; b.Resources != nil || b.AllocatedResources != nil {
+		t.Errorf("got %v of %v of a container that is not there, want nothing", b.Resources, b.AllocatedResources)
 	}
 }
 

@@ -135,11 +135,11 @@ func NeedsSandbox(o *observed.Pod) string {
 	}
 	switch {
 	case len(o.Sandboxes) == 0:
-		return "No sandbox for pod can be found. Need to start a new one"
+		return "no pod sandbox exists"
 	case ready > 1:
-		return "Multiple sandboxes are ready for Pod. Need to reconcile them"
+		return "multiple pod sandboxes are ready and need to be reconciled"
 	case !o.Sandbox().Ready:
-		return "No ready sandbox for pod can be found. Need to start a new one"
+		return "pod sandbox is not ready"
 	}
 	return ""
 }

@@ -111,6 +111,9 @@ func makeFile(path string) error {
 // typeOf follows symbolic links, as the mount will.
 func typeOf(path string) (corev1.HostPathType, error) {
 	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("path %q does not exist", path)
+	}
 	if err != nil {
 		return "", err
 	}
