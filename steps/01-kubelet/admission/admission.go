@@ -8,12 +8,14 @@ package admission
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	resourcehelper "k8s.io/component-helpers/resource"
 
-	"github.com/k8s-groundup/groundup/steps/01-kubelet/cgroup"
 	"github.com/k8s-groundup/groundup/steps/01-kubelet/criconfig"
 )
 
@@ -31,28 +33,54 @@ func Admit(node criconfig.Node, maxPods int, pod *corev1.Pod, others []*corev1.P
 	return hostPorts(pod, others)
 }
 
-// Room returns why there is no room for the pod beside the others, or nil.
+// Room returns why there is no room for the pod beside the others, or nil. Extended
+// resources that the node does not have are not its own to give out.
 func Room(allocatable corev1.ResourceList, maxPods int, pod *corev1.Pod, others []*corev1.Pod) *criconfig.Rejection {
-	var cpu, memory int64
+	used := corev1.ResourceList{}
 	for _, o := range others {
-		c, m := cgroup.Requests(o)
-		cpu, memory = cpu+c, memory+m
+		for name, q := range requests(o) {
+			q.Add(used[name])
+			used[name] = q
+		}
 	}
-	wantCPU, wantMemory := cgroup.Requests(pod)
-	for _, r := range []struct {
-		name                  string
-		want, used, available int64
-	}{
-		{"pods", 1, int64(len(others)), int64(maxPods)},
-		{"cpu", wantCPU, cpu, allocatable.Cpu().MilliValue()},
-		{"memory", wantMemory, memory, allocatable.Memory().Value()},
-	} {
-		if r.want > 0 && r.used+r.want > r.available {
-			return &criconfig.Rejection{Reason: "OutOf" + r.name, Message: fmt.Sprintf(
-				"Node didn't have enough resource: %s, requested: %d, used: %d, capacity: %d", r.name, r.want, r.used, r.available)}
+	lacks := func(name corev1.ResourceName, want, used, available int64) *criconfig.Rejection {
+		if want == 0 || used+want <= available {
+			return nil
+		}
+		return &criconfig.Rejection{Reason: "OutOf" + string(name), Message: fmt.Sprintf(
+			"Node didn't have enough resource: %s, requested: %d, used: %d, capacity: %d", name, want, used, available)}
+	}
+	if refused := lacks(corev1.ResourcePods, 1, int64(len(others)), int64(maxPods)); refused != nil {
+		return refused
+	}
+	wants := requests(pod)
+	for _, name := range inOrder(wants) {
+		have, known := allocatable[name]
+		if !known && name != corev1.ResourceCPU && name != corev1.ResourceMemory {
+			continue
+		}
+		value := (*resource.Quantity).Value
+		if name == corev1.ResourceCPU {
+			value = (*resource.Quantity).MilliValue
+		}
+		want, used := wants[name], used[name]
+		if refused := lacks(name, value(&want), value(&used), value(&have)); refused != nil {
+			return refused
 		}
 	}
 	return nil
+}
+
+func requests(pod *corev1.Pod) corev1.ResourceList {
+	return resourcehelper.PodRequests(pod, resourcehelper.PodResourcesOptions{})
+}
+
+// inOrder names the resources in that in which they are looked at: processors, memory,
+// then the others.
+func inOrder(list corev1.ResourceList) []corev1.ResourceName {
+	first := []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory}
+	others := slices.DeleteFunc(slices.Sorted(maps.Keys(list)), func(n corev1.ResourceName) bool { return slices.Contains(first, n) })
+	return append(first, others...)
 }
 
 // restartAll: a rule that restarts the whole pod is refused, as a pod that

@@ -48,6 +48,34 @@ func TestAdmit(t *testing.T) {
 	}
 }
 
+// A device that the node has is counted; one that it does not know is somebody else's.
+func TestRoomForDevices(t *testing.T) {
+	with := func(name corev1.ResourceName, n string) *corev1.Pod {
+		p := pod("", "")
+		p.Spec.Containers[0].Resources.Requests[name] = resource.MustParse(n)
+		return p
+	}
+	allocatable := corev1.ResourceList{"example.com/gpu": resource.MustParse("2"), corev1.ResourceEphemeralStorage: resource.MustParse("1Gi")}
+	for _, c := range []struct {
+		name corev1.ResourceName
+		n    string
+		want string
+	}{
+		{"example.com/gpu", "1", ""},
+		{"example.com/gpu", "2", "OutOfexample.com/gpu"},
+		{"example.com/fpga", "1", ""},
+		{corev1.ResourceEphemeralStorage, "2Gi", "OutOfephemeral-storage"},
+	} {
+		got := ""
+		if r := Room(allocatable, 10, with(c.name, c.n), []*corev1.Pod{with("example.com/gpu", "1")}); r != nil {
+			got = r.Reason
+		}
+		if got != c.want {
+			t.Errorf("%s of %s: got %q, want %q", c.n, c.name, got, c.want)
+		}
+	}
+}
+
 func TestRestartAllContainersIsRefused(t *testing.T) {
 	p := pod("", "")
 	p.Spec.Containers[0].RestartPolicyRules = []corev1.ContainerRestartRule{{Action: corev1.ContainerRestartRuleActionRestartAllContainers}}

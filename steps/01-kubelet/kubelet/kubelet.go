@@ -116,6 +116,10 @@ type Kubelet struct {
 	// result lets it in. It must not call the Kubelet.
 	Admit func(pod *corev1.Pod, others []*corev1.Pod) *criconfig.Rejection
 
+	// Misplaced returns why a pod may not be on this node at all, or nil; it may take
+	// its time. A nil Misplaced lets all in.
+	Misplaced func(ctx context.Context, pod *corev1.Pod) *criconfig.Rejection
+
 	// Warn names the fields that a pod sets and this kubelet does not honour,
 	// or returns ""; they are reported once, as an event. It may be nil.
 	Warn func(pod *corev1.Pod) string

@@ -21,7 +21,7 @@ func (k *Kubelet) sync(ctx context.Context, w *worker, pod *corev1.Pod) (again t
 		k.order(w, ending{}) // it has ended under an earlier kubelet, and needs no place any more
 		return 0, nil
 	}
-	if refused := k.admit(w, pod); refused != nil {
+	if refused := k.admit(ctx, w, pod); refused != nil {
 		k.order(w, ending{failed: podstatus.Failure{Reason: refused.Reason, Message: "Pod was rejected: " + refused.Message, Refused: true}})
 		return 0, nil
 	}
@@ -67,8 +67,11 @@ func (k *Kubelet) results(kind probe.Kind, id string) (probe.Result, bool) {
 
 // admit asks once whether the pod may run here. A pod that runs already, because
 // an earlier kubelet admitted it, is not asked again.
-func (k *Kubelet) admit(w *worker, pod *corev1.Pod) *criconfig.Rejection {
-	refused, first := k.claim(w, pod)
+func (k *Kubelet) admit(ctx context.Context, w *worker, pod *corev1.Pod) *criconfig.Rejection {
+	refused, first := k.misplaced(ctx, w, pod), false
+	if refused == nil {
+		refused, first = k.claim(w, pod)
+	}
 	switch {
 	case refused != nil:
 		k.event(pod, nil, corev1.EventTypeWarning, refused.Reason, refused.Message)
@@ -78,6 +81,18 @@ func (k *Kubelet) admit(w *worker, pod *corev1.Pod) *criconfig.Rejection {
 		}
 	}
 	return refused
+}
+
+// misplaced says why a pod that is not here yet has no business here. It is asked
+// outside the lock: somebody may have to be asked in turn.
+func (k *Kubelet) misplaced(ctx context.Context, w *worker, pod *corev1.Pod) *criconfig.Rejection {
+	k.mu.Lock()
+	admitted := w.admitted
+	k.mu.Unlock()
+	if admitted || k.Misplaced == nil {
+		return nil
+	}
+	return k.Misplaced(ctx, pod)
 }
 
 // claim takes the pod's share of the node, or says why it can't have it. Under

@@ -1,6 +1,7 @@
 package nodestatus
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -14,6 +15,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 	statsapi "k8s.io/kubelet/pkg/apis/stats/v1alpha1"
+
+	"github.com/k8s-groundup/groundup/steps/01-kubelet/criconfig"
 )
 
 // SystemInfo reads what identifies the machine and its kernel. What a machine does
@@ -29,7 +32,7 @@ func SystemInfo(root string, version *runtimeapi.VersionResponse, kubelet string
 		SystemUUID:              strings.ToLower(read("sys/class/dmi/id/product_uuid")),
 		BootID:                  read("proc/sys/kernel/random/boot_id"),
 		KernelVersion:           read("proc/sys/kernel/osrelease"),
-		OSImage:                 osImage(read("etc/os-release")),
+		OSImage:                 osImage(cmp.Or(read("etc/os-release"), read("usr/lib/os-release"))),
 		ContainerRuntimeVersion: version.GetRuntimeName() + "://" + version.GetRuntimeVersion(),
 		KubeletVersion:          kubelet,
 		OperatingSystem:         runtime.GOOS,
@@ -54,20 +57,26 @@ func osImage(release string) string {
 	return "Linux"
 }
 
-// Storage returns the node's disk and its huge pages as resources. Of the disk,
-// what a threshold keeps free is not for pods.
-func Storage(dir, root string, thresholds map[Signal]Threshold) (capacity, allocatable corev1.ResourceList, err error) {
+// Resources returns what the node has, and what of that is for pods: on top of the
+// processors and the memory that a kubelet alone counts, its disk and its huge pages.
+// Of memory and disk, what a threshold of evictions keeps free is not for pods, and
+// memory in huge pages is no other memory. Root is "/", or a directory of a test.
+func Resources(node criconfig.Node, root string, thresholds map[Signal]Threshold) (capacity, allocatable corev1.ResourceList, err error) {
 	var fs unix.Statfs_t
-	if err := unix.Statfs(dir, &fs); err != nil {
-		return nil, nil, fmt.Errorf("measure the disk of %s: %w", dir, err)
+	if err := unix.Statfs(node.RootDir, &fs); err != nil {
+		return nil, nil, fmt.Errorf("measure the disk of %s: %w", node.RootDir, err)
 	}
-	size := fs.Blocks * uint64(fs.Bsize)
-	kept := uint64(0)
-	if t, ok := thresholds[NodeFsAvailable]; ok {
-		kept = min(size, t.least(size))
+	capacity, allocatable = node.Capacity.DeepCopy(), node.Allocatable.DeepCopy()
+	disk := *resource.NewQuantity(int64(fs.Blocks*uint64(fs.Bsize)), resource.BinarySI)
+	capacity[corev1.ResourceEphemeralStorage], allocatable[corev1.ResourceEphemeralStorage] = disk, disk
+	for _, kept := range []struct {
+		of   corev1.ResourceName
+		when Signal
+	}{{corev1.ResourceMemory, MemoryAvailable}, {corev1.ResourceEphemeralStorage, NodeFsAvailable}} {
+		if t, ok := thresholds[kept.when]; ok {
+			less(allocatable, kept.of, int64(t.least(uint64(capacity.Name(kept.of, resource.BinarySI).Value()))))
+		}
 	}
-	capacity = corev1.ResourceList{corev1.ResourceEphemeralStorage: *resource.NewQuantity(int64(size), resource.BinarySI)}
-	allocatable = corev1.ResourceList{corev1.ResourceEphemeralStorage: *resource.NewQuantity(int64(size-kept), resource.BinarySI)}
 	sizes, err := filepath.Glob(filepath.Join(root, "sys/kernel/mm/hugepages/hugepages-*kB"))
 	if err != nil {
 		return nil, nil, err
@@ -76,9 +85,17 @@ func Storage(dir, root string, thresholds map[Signal]Threshold) (capacity, alloc
 		name, total, ok := hugePages(pages)
 		if ok {
 			capacity[name], allocatable[name] = total, total
+			less(allocatable, corev1.ResourceMemory, total.Value())
 		}
 	}
 	return capacity, allocatable, nil
+}
+
+// less takes some of a resource away, at most all.
+func less(list corev1.ResourceList, name corev1.ResourceName, some int64) {
+	q := list[name]
+	q.Set(max(0, q.Value()-some))
+	list[name] = q
 }
 
 // hugePages reads one directory of sysfs, such as hugepages-2048kB.

@@ -45,8 +45,8 @@ type Reporter struct {
 	soon chan struct{}
 	once sync.Once
 
-	mu       sync.Mutex // guards the fields below
-	uid      types.UID
+	mu       sync.Mutex   // guards the fields below
+	seen     *corev1.Node // as it was seen last
 	pressure Pressure
 	leaving  string // why no pod may run here any more
 	reported time.Time
@@ -56,8 +56,25 @@ type Reporter struct {
 func (r *Reporter) UID() types.UID {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.uid
+	if r.seen == nil {
+		return ""
+	}
+	return r.seen.UID
 }
+
+// node returns the Node object as it was seen last, or as it is to be made.
+func (r *Reporter) node() *corev1.Node {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.seen == nil {
+		return New(r.Identity, r.Fixed)
+	}
+	return r.seen
+}
+
+// Allocatable returns what the node has for pods, with what others have added to that,
+// such as a device plugin.
+func (r *Reporter) Allocatable() corev1.ResourceList { return r.node().Status.Allocatable }
 
 // Pressure returns what the node was short of last.
 func (r *Reporter) Pressure() Pressure {
@@ -155,7 +172,7 @@ func (r *Reporter) register(ctx context.Context) error {
 func (r *Reporter) found(node *corev1.Node) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.uid = node.UID
+	r.seen = node
 }
 
 // look measures the node.

@@ -13,12 +13,16 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/fake"
 	kubetesting "k8s.io/client-go/testing"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 	statsapi "k8s.io/kubelet/pkg/apis/stats/v1alpha1"
+
+	"github.com/k8s-groundup/groundup/steps/01-kubelet/criconfig"
+	"github.com/k8s-groundup/groundup/steps/01-kubelet/podsource"
 )
 
 // machine is a node that is well, or short of memory.
@@ -124,6 +128,48 @@ func TestANodeThatIsThereIsTaken(t *testing.T) {
 	}
 }
 
+// What was seen of the node may be old: it never keeps a pod out by itself.
+func TestMisplaced(t *testing.T) {
+	ssd := map[string]string{"disk": "ssd"}
+	drain := []corev1.Taint{{Key: "drain", Effect: corev1.TaintEffectNoExecute}}
+	plain, picky := &corev1.Pod{}, &corev1.Pod{Spec: corev1.PodSpec{NodeSelector: ssd}}
+	patient := &corev1.Pod{Spec: corev1.PodSpec{Tolerations: []corev1.Toleration{{Key: "drain", Operator: corev1.TolerationOpExists}}}}
+	static := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{podsource.Annotation: "file"}}}
+	for _, c := range []struct {
+		name      string
+		pod       *corev1.Pod
+		seen, now *corev1.Node
+		want      string
+	}{
+		{"no wishes", plain, &corev1.Node{}, nil, ""},
+		{"another node is wanted", picky, &corev1.Node{}, &corev1.Node{}, "NodeAffinity: Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector"},
+		{"this one", picky, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Labels: ssd}}, nil, ""},
+		{"this one, since a moment", picky, &corev1.Node{}, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Labels: ssd}}, ""},
+		{"who could say is away", picky, &corev1.Node{}, nil, "NodeAffinity: Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector"},
+		{"driven away", plain, &corev1.Node{Spec: corev1.NodeSpec{Taints: drain}}, &corev1.Node{Spec: corev1.NodeSpec{Taints: drain}}, "TaintToleration: Predicate TaintToleration failed: node(s) had taints that the pod didn't tolerate"},
+		{"not any more", plain, &corev1.Node{Spec: corev1.NodeSpec{Taints: drain}}, &corev1.Node{}, ""},
+		{"stays", patient, &corev1.Node{Spec: corev1.NodeSpec{Taints: drain}}, nil, ""},
+		{"is from here", static, &corev1.Node{Spec: corev1.NodeSpec{Taints: drain}}, nil, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			client := fake.NewClientset()
+			if c.now != nil {
+				c.now.Name = "n"
+				client = fake.NewClientset(c.now)
+			}
+			r := &Reporter{Nodes: client.CoreV1(), Identity: Identity{Name: "n"}, Log: slog.New(slog.DiscardHandler)}
+			r.found(c.seen)
+			got := ""
+			if refused := r.Misplaced(t.Context(), c.pod); refused != nil {
+				got = refused.Reason + ": " + refused.Message
+			}
+			if got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
 func TestSystemInfo(t *testing.T) {
 	root := t.TempDir()
 	for path, text := range map[string]string{
@@ -143,12 +189,17 @@ func TestSystemInfo(t *testing.T) {
 		got.ContainerRuntimeVersion != "groundup://1" || got.KubeletVersion != "v1" {
 		t.Errorf("got %+v", got)
 	}
-	capacity, allocatable, err := Storage(root, root, map[Signal]Threshold{NodeFsAvailable: {Percentage: 10}})
+	memory := corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("1Gi")}
+	capacity, allocatable, err := Resources(criconfig.Node{RootDir: root, Capacity: memory, Allocatable: memory}, root,
+		map[Signal]Threshold{NodeFsAvailable: {Percentage: 10}, MemoryAvailable: {Quantity: resource.MustParse("100Mi")}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if pages := capacity["hugepages-2Mi"]; pages.String() != "6Mi" {
 		t.Errorf("got huge pages %s, want 6Mi", pages.String())
+	}
+	if all, left := capacity.Memory(), allocatable.Memory(); all.String() != "1Gi" || left.String() != "918Mi" {
+		t.Errorf("got %s of %s of memory for pods, want all but 100Mi that are kept free and 6Mi in huge pages", left, all)
 	}
 	all, left := capacity.StorageEphemeral().Value(), allocatable.StorageEphemeral().Value()
 	if left >= all || left < all*89/100 {

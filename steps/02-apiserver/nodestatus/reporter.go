@@ -4,14 +4,19 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"maps"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	corev1helpers "k8s.io/component-helpers/scheduling/corev1"
+	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+	"k8s.io/klog/v2"
 
 	"github.com/k8s-groundup/groundup/steps/01-kubelet/config"
 	"github.com/k8s-groundup/groundup/steps/01-kubelet/criconfig"
+	"github.com/k8s-groundup/groundup/steps/01-kubelet/podsource"
 )
 
 // Parts is what a kubelet's Reporter is made of beside the configuration.
@@ -31,7 +36,8 @@ type Parts struct {
 	Log     *slog.Logger
 }
 
-// NewReporter returns the Reporter of a kubelet, which the configuration describes.
+// NewReporter returns the Reporter of a kubelet, which the configuration describes. The
+// node has what [Resources] says.
 func NewReporter(ctx context.Context, conf *config.Configuration, node criconfig.Node, p Parts) (*Reporter, error) {
 	thresholds, err := ParseThresholds(conf.EvictionHard)
 	if err != nil {
@@ -42,13 +48,7 @@ func NewReporter(ctx context.Context, conf *config.Configuration, node criconfig
 		return nil, fmt.Errorf("ask the container runtime for its version: %w", err)
 	}
 	fixed := Facts{IPs: node.IPs, Hostname: node.Name, Info: SystemInfo("/", version, p.Version), Port: conf.Port, MaxImages: int(*conf.NodeStatusMaxImages),
-		Capacity: node.Capacity.DeepCopy(), Allocatable: node.Allocatable.DeepCopy()}
-	capacity, allocatable, err := Storage(node.RootDir, "/", thresholds)
-	if err != nil {
-		return nil, err
-	}
-	maps.Copy(fixed.Capacity, capacity)
-	maps.Copy(fixed.Allocatable, allocatable)
+		Capacity: node.Capacity, Allocatable: node.Allocatable}
 	return &Reporter{
 		Nodes: p.Nodes, Register: *conf.RegisterNode, Fixed: fixed,
 		Identity: Identity{Name: node.Name, Labels: p.Labels, Taints: conf.RegisterWithTaints, ProviderID: conf.ProviderID},
@@ -63,6 +63,42 @@ func NewReporter(ctx context.Context, conf *config.Configuration, node criconfig
 func (r *Reporter) Refuse(pod *corev1.Pod, critical bool) *criconfig.Rejection {
 	if short := r.Pressure().Refuse(critical, criconfig.QOS(pod)); short != "" {
 		return &criconfig.Rejection{Reason: "Evicted", Message: fmt.Sprintf("The node had condition: [%s]. ", short)}
+	}
+	return nil
+}
+
+// Misplaced returns why the pod may not be on this node at all, whoever else is there, or
+// nil. What was seen of the node last decides, unless it speaks against the pod: then the
+// API server is asked, for labels may have been set for this very pod.
+//
+// Upstream: predicateAdmitHandler of pkg/kubelet/lifecycle.
+func (r *Reporter) Misplaced(ctx context.Context, pod *corev1.Pod) *criconfig.Rejection {
+	refused := misplaced(r.node(), pod)
+	if refused == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	node, err := r.Nodes.Nodes().Get(ctx, r.Identity.Name, metav1.GetOptions{})
+	if err != nil {
+		r.Log.Warn("node not asked for again", "pod", pod.Namespace+"/"+pod.Name, "refused", refused.Reason, "err", err)
+		return refused
+	}
+	return misplaced(node, pod)
+}
+
+// patience is for an API server that does not answer.
+const patience = 5 * time.Second
+
+// misplaced: a static pod is not driven away by taints, nobody would put it elsewhere.
+func misplaced(node *corev1.Node, pod *corev1.Pod) *criconfig.Rejection {
+	const predicate = "Predicate %s failed: %s"
+	if fits, err := nodeaffinity.GetRequiredNodeAffinity(pod).Match(node); !fits || err != nil {
+		return &criconfig.Rejection{Reason: "NodeAffinity", Message: fmt.Sprintf(predicate, "NodeAffinity", "node(s) didn't match Pod's node affinity/selector")}
+	}
+	drivesAway := func(t *corev1.Taint) bool { return t.Effect == corev1.TaintEffectNoExecute }
+	if _, tainted := corev1helpers.FindMatchingUntoleratedTaint(klog.Background(), node.Spec.Taints, pod.Spec.Tolerations, drivesAway, true); tainted && !podsource.IsStatic(pod) {
+		return &criconfig.Rejection{Reason: "TaintToleration", Message: fmt.Sprintf(predicate, "TaintToleration", "node(s) had taints that the pod didn't tolerate")}
 	}
 	return nil
 }

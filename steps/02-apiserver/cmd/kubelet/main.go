@@ -123,6 +123,14 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	// Only the limit of all pods together includes what evictions are to keep free.
+	thresholds, err := nodestatus.ParseThresholds(conf.EvictionHard)
+	if err != nil {
+		return err
+	}
+	if node.Capacity, node.Allocatable, err = nodestatus.Resources(node, "/", thresholds); err != nil {
+		return err
+	}
 
 	// The API server, and what is read from it.
 	clients, err := apiclient.New(apiclient.Config{Kubeconfig: flags.Kubeconfig, Component: "kubelet",
@@ -185,8 +193,11 @@ func run(ctx context.Context, args []string) error {
 		if refused := reporter.Refuse(pod, kubelet.Critical(pod)); refused != nil {
 			return refused
 		}
-		return admission.Admit(node, int(conf.MaxPods), pod, others)
+		now := node
+		now.Allocatable = reporter.Allocatable()
+		return admission.Admit(now, int(conf.MaxPods), pod, others)
 	}
+	k.Misplaced = reporter.Misplaced
 	k.Warn = func(pod *corev1.Pod) string { return admission.Warnings(node, pod) }
 	k.Started = logs.Started
 	k.Resync = conf.SyncFrequency.Duration
