@@ -95,6 +95,9 @@ agree-scheduler: ## our scheduler beside upstream's through the same random stor
 	@go build -o bin/agree/ ./steps/03-scheduler/cmd/kube-apiserver ./steps/03-scheduler/cmd/kube-scheduler
 	go run ./tools/lab/cmd/agree-scheduler -stories $(or $(STORIES),40) -seed $(or $(SEED),1)
 
+agree-kubelet: lab ## our kubelet beside upstream's, with the same random pods (STORIES=60 SEED=1; minutes to build, and ten)
+	@tools/upstream/agree-kubelet.sh -stories $(or $(STORIES),60) -seed $(or $(SEED),1)
+
 refusals: ## ask upstream's API server again how it refuses bad requests, for a test of ours to compare (minutes to build)
 	@tools/upstream/build.sh bin/upstream kube-apiserver etcd
 	go run ./tools/lab/cmd/judge bin/upstream sh -c 'cd steps/02-apiserver/cmd/kube-apiserver && go test -count=1 -run BadRequests . -args -record'
@@ -172,4 +175,4 @@ clean: ## remove what was built
 help:
 	@awk 'BEGIN {FS = ":.*## "} /^## / {print "\n" substr($$0, 4)} /^[a-z%-]+:.*## / {sub(/:.*/, "", $$1); sub(/%/, "NN", $$1); printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: help verify down read tasks status doctor list build tools test deps lint unit isolate docs steps critest upstream conformance agree agree-api agree-scheduler refusals crash bench bench-api bench-scheduler leaks vm-deps vm-image vm-verify vms vm-test vm-test-all vm-lima-test vm-vagrant-test vm-validate modules clean
+.PHONY: help verify down read tasks status doctor list build tools test deps lint unit isolate docs steps critest upstream conformance agree agree-api agree-scheduler agree-kubelet refusals crash bench bench-api bench-scheduler leaks vm-deps vm-image vm-verify vms vm-test vm-test-all vm-lima-test vm-vagrant-test vm-validate modules clean
