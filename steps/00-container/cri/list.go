@@ -2,12 +2,15 @@ package cri
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/k8s-groundup/groundup/steps/00-container/state"
 )
 
 // PodSandboxStatus tells all about one sandbox and its containers.
@@ -116,6 +119,9 @@ func (s *Service) listContainers(f *runtimeapi.ContainerFilter) (items []*runtim
 			continue
 		}
 		state := s.stateOf(c)
+		if s.gone(c, state) {
+			continue
+		}
 		if f.GetState() != nil && f.GetState().GetState() != state {
 			continue
 		}
@@ -152,6 +158,9 @@ func (s *Service) ContainerStatus(_ context.Context, req *runtimeapi.ContainerSt
 		return nil, toStatus(err)
 	}
 	resp := &runtimeapi.ContainerStatusResponse{Status: s.containerStatus(c)}
+	if s.gone(c, resp.Status.State) {
+		return nil, toStatus(fmt.Errorf("container %s: %w", c.ID, state.ErrNotFound))
+	}
 	if req.GetVerbose() {
 		pid := 0
 		if p := s.startedAs(c); p != nil && s.exit(c) == nil {
@@ -168,9 +177,17 @@ func (s *Service) ContainerStatus(_ context.Context, req *runtimeapi.ContainerSt
 func (s *Service) statuses(pod string) (out []*runtimeapi.ContainerStatus, err error) {
 	containers, err := s.containersOf(pod)
 	for _, c := range containers {
-		out = append(out, s.containerStatus(c))
+		if st := s.containerStatus(c); !s.gone(c, st.State) {
+			out = append(out, st)
+		}
 	}
 	return out, err
+}
+
+// gone says of a container that seems not to have ended whether it has been removed
+// meanwhile, with what was known of its process.
+func (s *Service) gone(c *container, seems runtimeapi.ContainerState) bool {
+	return seems != runtimeapi.ContainerState_CONTAINER_EXITED && !exists(s.containerFile(c, "container.json"))
 }
 
 func (s *Service) containerStatus(c *container) *runtimeapi.ContainerStatus {

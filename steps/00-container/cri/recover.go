@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -215,16 +216,20 @@ func (s *Service) discardContainer(pod, id string) error {
 	s.records.mu.Lock()
 	delete(s.records.parents, id)
 	s.records.mu.Unlock()
-	// The record goes last: until then the container can be found, and removed.
+	// The record goes last: until then the container can be found, and removed. So it is
+	// found as what it was: how it ended is forgotten after that.
 	dir := s.dirs.Container(pod, id)
 	entries, err := names(dir)
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
-		if e != "container.json" {
+		if !slices.Contains([]string{"container.json", "started.json", "exit.json"}, e) {
 			err = errors.Join(err, os.RemoveAll(filepath.Join(dir, e)))
 		}
 	}
-	return errors.Join(err, s.releaseImages(id), os.RemoveAll(run), os.RemoveAll(dir))
+	if err := errors.Join(err, s.releaseImages(id), os.RemoveAll(run)); err != nil {
+		return err
+	}
+	return errors.Join(removeFile(filepath.Join(dir, "container.json")), os.RemoveAll(dir))
 }
