@@ -2,6 +2,7 @@ package kubelet
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
@@ -18,10 +19,44 @@ func (k *Kubelet) grant(w *worker, pod *corev1.Pod) (*corev1.Pod, *corev1.PodCon
 		status = pod.Status
 	}
 	k.mu.Lock()
-	defer k.mu.Unlock()
-	granted, pending := resize.Grant(pod, status, func(pod *corev1.Pod) (reason, message string) { return k.refuse(w, pod) })
-	w.granted = granted
+	last, waited := w.granted, w.pending
+	granted, pending := resize.Grant(pod, last, status, func(pod *corev1.Pod) (reason, message string) { return k.refuse(w, pod) })
+	w.granted, w.pending = granted, pending
+	k.mu.Unlock()
+	switch {
+	case pending != nil && (waited == nil || waited.Reason != pending.Reason || waited.Message != pending.Message):
+		k.event(pod, nil, corev1.EventTypeWarning, "Resize"+pending.Reason, resizeMessage(pending.Reason, pod, pending.Message))
+	case last != nil && resize.Differ(last, granted):
+		k.event(pod, nil, corev1.EventTypeNormal, "ResizeStarted", resizeMessage("started", granted, ""))
+		w.resized = true
+	}
 	return granted, pending
+}
+
+// resizeMessage says what the containers are to have, as upstream's pkg/kubelet/events does.
+func resizeMessage(what string, pod *corev1.Pod, problem string) string {
+	type container struct {
+		Name      string                      `json:"name"`
+		Resources corev1.ResourceRequirements `json:"resources"`
+	}
+	var said struct {
+		InitContainers []container `json:"initContainers,omitempty"`
+		Containers     []container `json:"containers,omitempty"`
+		Generation     int64       `json:"generation"`
+		Error          string      `json:"error,omitempty"`
+	}
+	for _, c := range pod.Spec.InitContainers {
+		said.InitContainers = append(said.InitContainers, container{c.Name, c.Resources})
+	}
+	for _, c := range pod.Spec.Containers {
+		said.Containers = append(said.Containers, container{c.Name, c.Resources})
+	}
+	said.Generation, said.Error = pod.Generation, problem
+	text, err := json.Marshal(said)
+	if err != nil {
+		return "Pod resize " + what
+	}
+	return fmt.Sprintf("Pod resize %s: %s", what, text)
 }
 
 // refuse says why a pod that runs can't be larger: there will never be room for it, or
@@ -74,8 +109,9 @@ func (k *Kubelet) resize(ctx context.Context, w *worker, pod *corev1.Pod, a acti
 			w.keep(k.update(ctx, c, c.Want))
 		}
 	}
-	if len(a.Resize) > 0 && w.resizing == nil {
-		k.event(pod, nil, corev1.EventTypeNormal, "ResizeCompleted", "Pod resize completed")
+	if (len(a.Resize) > 0 || w.resized && len(a.Kill) == 0) && w.resizing == nil {
+		k.event(pod, nil, corev1.EventTypeNormal, "ResizeCompleted", resizeMessage("completed", pod, ""))
+		w.resized = false
 	}
 	return parent, nil
 }

@@ -29,13 +29,15 @@ type worker struct {
 	alive    bool // holds its name: something of it may run
 	admitted bool // has its share of the node
 	cancel   context.CancelFunc
-	granted  *corev1.Pod // the pod with the resources that it may have now; nil before it is admitted
+	granted  *corev1.Pod          // the pod with the resources that it may have now; nil before it is admitted
+	pending  *corev1.PodCondition // why it has not got what it asks for
 	status   corev1.PodStatus
 
 	// The goroutine's own.
 	stopped  bool
 	released bool
 	marked   bool                                    // for deletion, when the sink was told that the pod is released
+	resized  bool                                    // it was granted other resources, and it was not said yet that it has them
 	resizing error                                   // why the last resize did not succeed
 	failures int                                     // in a row
 	waiting  map[string]corev1.ContainerStateWaiting // why containers could not start

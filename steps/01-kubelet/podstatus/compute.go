@@ -1,6 +1,7 @@
 package podstatus
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -176,7 +177,7 @@ func container(in Input, c *corev1.Container, old corev1.ContainerStatus, init b
 			s.Resources = &actual
 		}
 	}
-	if len(attempts) > 1 {
+	if len(attempts) > 1 && attempts[1].State == observed.Exited {
 		s.LastTerminationState = state(in, attempts[1])
 	} else if s.LastTerminationState.Terminated == nil {
 		s.LastTerminationState = old.LastTerminationState
@@ -191,7 +192,7 @@ func container(in Input, c *corev1.Container, old corev1.ContainerStatus, init b
 func fill(in Input, s *corev1.ContainerStatus, c observed.Container, old corev1.ContainerStatus) {
 	s.ContainerID = in.Runtime + "://" + c.ID
 	s.RestartCount = int32(c.Attempt)
-	s.ImageID, s.User = c.ImageRef, c.User
+	s.Image, s.ImageID, s.User = cmp.Or(c.Image, s.Image), c.ImageRef, c.User
 	s.State = state(in, c)
 	if c.State == observed.Running && s.ContainerID == old.ContainerID {
 		s.Started, s.Ready = old.Started, old.Ready // until probes say otherwise: they begin anew with each kubelet

@@ -29,11 +29,15 @@ import (
 )
 
 // Grant returns the pod with the resources that it may have now. That is the pod
-// itself, unless the status shows that it has been given others, and refused says of
-// what it asks for why it can't have it: then it is a copy with what it had, and
-// pending is the condition that says so.
-func Grant(pod *corev1.Pod, status corev1.PodStatus, refused func(*corev1.Pod) (reason, message string)) (granted *corev1.Pod, pending *corev1.PodCondition) {
+// itself, unless it has been given others, and refused says of what it asks for why it
+// can't have it: then it is a copy with what it had, and pending is the condition that says
+// so. What it had is in the pod that was granted last; a kubelet that has just started has
+// none, and takes it from the status.
+func Grant(pod, last *corev1.Pod, status corev1.PodStatus, refused func(*corev1.Pod) (reason, message string)) (granted *corev1.Pod, pending *corev1.PodCondition) {
 	had := before(pod, status)
+	if last != nil {
+		had = having(pod, last)
+	}
 	if equality.Semantic.DeepEqual(had.Spec, pod.Spec) {
 		return pod, nil
 	}
@@ -43,6 +47,24 @@ func Grant(pod *corev1.Pod, status corev1.PodStatus, refused func(*corev1.Pod) (
 	}
 	return had, &corev1.PodCondition{Type: corev1.PodResizePending, Status: corev1.ConditionTrue, Reason: reason, Message: message}
 }
+
+// having is the pod with the resources of another one of its versions.
+func having(pod, other *corev1.Pod) *corev1.Pod {
+	pod = pod.DeepCopy()
+	for _, lists := range [][2][]corev1.Container{{pod.Spec.InitContainers, other.Spec.InitContainers}, {pod.Spec.Containers, other.Spec.Containers}} {
+		for i := range lists[0] {
+			c := &lists[0][i]
+			if at := slices.IndexFunc(lists[1], func(o corev1.Container) bool { return o.Name == c.Name }); at >= 0 {
+				c.Resources.Requests = keep(c.Resources.Requests, lists[1][at].Resources.Requests)
+				c.Resources.Limits = keep(c.Resources.Limits, lists[1][at].Resources.Limits)
+			}
+		}
+	}
+	return pod
+}
+
+// Differ says whether two versions of a pod have different resources.
+func Differ(a, b *corev1.Pod) bool { return !equality.Semantic.DeepEqual(having(b, a).Spec, b.Spec) }
 
 // before is the pod with what its status says that it was given: the requests
 // that were allocated, and the limits that are in force.
@@ -195,7 +217,7 @@ func bytes(n int64) *resource.Quantity {
 	return resource.NewQuantity(n, resource.BinarySI)
 }
 
-// with is the list with another quantity, or without one.
+// with returns the list with another quantity, or without one.
 func with(list corev1.ResourceList, name corev1.ResourceName, q *resource.Quantity) corev1.ResourceList {
 	list = maps.Clone(list)
 	if q == nil {

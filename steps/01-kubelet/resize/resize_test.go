@@ -49,7 +49,7 @@ func TestGrant(t *testing.T) {
 		"memory request, no fit": {status, resources("100m", "200m", "64Mi", "64Mi"), "Deferred", had, "Deferred"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, pending := Grant(podOf(c.wants), c.status, func(*corev1.Pod) (string, string) { return c.refused, "why" })
+			got, pending := Grant(podOf(c.wants), nil, c.status, func(*corev1.Pod) (string, string) { return c.refused, "why" })
 			if r := got.Spec.Containers[0].Resources; !equality.Semantic.DeepEqual(r, c.got) {
 				t.Errorf("got %v, want %v", r, c.got)
 			}
@@ -60,9 +60,19 @@ func TestGrant(t *testing.T) {
 	}
 	limited := status.DeepCopy()
 	limited.ContainerStatuses[0].Resources.Limits = nil
-	got, _ := Grant(podOf(had), *limited, func(*corev1.Pod) (string, string) { return "Deferred", "" })
+	got, _ := Grant(podOf(had), nil, *limited, func(*corev1.Pod) (string, string) { return "Deferred", "" })
 	if r := got.Spec.Containers[0].Resources; len(r.Limits) != 0 {
 		t.Errorf("limits that there were not: got %v", r.Limits)
+	}
+}
+
+// A container that waits to be made has nothing in the status, and yet was granted something.
+func TestGrantOfAContainerThatIsNotThere(t *testing.T) {
+	had := podOf(resources("100m", "200m", "32Mi", "64Mi"))
+	wants := podOf(resources("9", "9", "64Mi", "96Mi"))
+	got, pending := Grant(wants, had, corev1.PodStatus{}, func(*corev1.Pod) (string, string) { return "Infeasible", "why" })
+	if Differ(had, got) || !Differ(wants, got) || pending == nil {
+		t.Errorf("got %v, %v; want what it had", got.Spec.Containers[0].Resources, pending)
 	}
 }
 

@@ -11,6 +11,7 @@ package apivolume
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
@@ -42,14 +43,15 @@ func (s selection) files(data map[string][]byte, exists bool, defaults generated
 		}
 		return files, nil
 	}
-	what := map[string]string{"configmap": "config", "secret": "secret"}[s.kind]
+	// In upstream's words.
+	lacks := map[string]string{"configmap": "configmap references non-existent config key: ", "secret": "references non-existent secret key: "}[s.kind]
 	for _, item := range s.items {
 		content, ok := data[item.Key]
 		switch {
 		case ok:
 			files[item.Path] = defaults.File(content, item.Mode, item.User)
 		case !s.optional:
-			return nil, fmt.Errorf("references non-existent %s key: %s", what, item.Key)
+			return nil, errors.New(lacks + item.Key)
 		}
 	}
 	return files, nil

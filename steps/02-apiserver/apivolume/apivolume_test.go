@@ -98,7 +98,7 @@ func TestFiles(t *testing.T) {
 	for _, tt := range []struct{ name, projection, want, err string }{
 		{"all keys", `configMap: {name: conf}`, `a 644 "1"; b 644 "text"; c 644 "\x00"`, ""},
 		{"chosen keys", `configMap: {name: conf, items: [{key: a, path: x/y, mode: 0400}, {key: b, path: z, user: 7}]}`, `x/y 400 "1"; z 644 "text" user 7`, ""},
-		{"a key that is not there", `configMap: {name: conf, items: [{key: q, path: q}]}`, "", "references non-existent config key: q"},
+		{"a key that is not there", `configMap: {name: conf, items: [{key: q, path: q}]}`, "", "configmap references non-existent config key: q"},
 		{"an optional key that is not there", `configMap: {name: conf, optional: true, items: [{key: q, path: q}, {key: b, path: b}]}`, `b 644 "text"`, ""},
 		{"no configMap", `configMap: {name: none}`, "", `configmap "none" not found`},
 		{"no optional configMap", `configMap: {name: none, optional: true}`, "", ""},
