@@ -40,8 +40,10 @@ func (s *side) fate(p *corev1.Pod) map[string]string {
 			c := &statuses[i]
 			names = append(names, c.Name)
 			of := kind + c.Name
-			fate[of] = s.state(c.State)
-			fate[of+", last"] = s.state(c.LastTerminationState)
+			fate[of] = s.state(settled(c))
+			if c.State.Running != nil {
+				fate[of+", last"] = s.state(c.LastTerminationState)
+			}
 			fate[of+", is"] = fmt.Sprintf("ready %t, started %s, restarts %d, has an ID %t", c.Ready, told(c.Started), c.RestartCount, c.ContainerID != "")
 			fate[of+", image"] = c.Image + " " + c.ImageID
 			fate[of+", resources"] = told(c.AllocatedResources) + told(c.Resources)
@@ -52,10 +54,22 @@ func (s *side) fate(p *corev1.Pod) map[string]string {
 	return fate
 }
 
+// settled is the state of a container, or how it ended if it is to be started again: whether
+// a kubelet says of it that it waits depends on when it looked at it last.
+func settled(c *corev1.ContainerStatus) corev1.ContainerState {
+	again := []string{"CrashLoopBackOff", "RunContainerError", "PostStartHookError"}
+	if w := c.State.Waiting; w != nil && slices.Contains(again, w.Reason) && c.LastTerminationState.Terminated != nil {
+		return c.LastTerminationState
+	}
+	return c.State
+}
+
 func (s *side) state(state corev1.ContainerState) string {
 	switch {
 	case state.Waiting != nil:
-		return fmt.Sprintf("waiting %s: %s", state.Waiting.Reason, s.plain(state.Waiting.Message))
+		// As above: an image that is pulled again, or will be.
+		reason := strings.Replace(state.Waiting.Reason, "ImagePullBackOff", "ErrImagePull", 1)
+		return fmt.Sprintf("waiting %s: %s", reason, pulled.ReplaceAllString(s.plain(state.Waiting.Message), ""))
 	case state.Running != nil:
 		return "running"
 	case state.Terminated != nil:
@@ -109,17 +123,21 @@ var (
 	duration = regexp.MustCompile(`\b([0-9]+m)?[0-9.]+(ms|µs|s)\b`)
 	address  = regexp.MustCompile(`\b10\.[0-9]+\.[0-9]+\.[0-9]+(:[0-9]+)?`)
 	grpc     = regexp.MustCompile(`rpc error: code = [A-Za-z]+ desc = `) // one is behind a socket, one in the kubelet itself
+	clock    = regexp.MustCompile(`\b[0-9]{4}/[0-9]{2}/[0-9]{2} [0-9:]{8}\b`)
 	access   = regexp.MustCompile(`(?m)^.*kube-probe.*\n`)
+	pulled   = regexp.MustCompile(`Back-off pulling image "[^"]*": ErrImagePull: `)
+	variable = regexp.MustCompile(`volumeMount "data" of container "[^"]*": subPathExpr .*: missing value for "NAME"`)
+	subPath  = regexp.MustCompile(`(failed to prepare subPath for volumeMount "data" of container "[^"]*"): .*`)
 	process  = regexp.MustCompile(`\bpid [0-9]+`)
 )
 
-// plain is a message without what cannot be the same.
+// plain is a message without what cannot be the same, and without what ours says more.
 func (s *side) plain(text string) string {
 	text = strings.NewReplacer(s.node, "NODE", `"`+s.namespace+`"`, `"NAMESPACE"`, s.namespace+"/", "NAMESPACE/", "_"+s.namespace, "_NAMESPACE").Replace(text)
 	for _, r := range []struct {
 		of *regexp.Regexp
 		as string
-	}{{uid, "UID"}, {hash, "HASH"}, {address, "ADDRESS"}, {duration, "TIME"}, {process, "pid N"}, {grpc, ""}, {access, ""}} {
+	}{{uid, "UID"}, {hash, "HASH"}, {address, "ADDRESS"}, {duration, "TIME"}, {process, "pid N"}, {grpc, ""}, {access, ""}, {clock, "NOW"}, {variable, "missing value for NAME"}, {subPath, "$1"}} {
 		text = r.of.ReplaceAllString(text, r.as)
 	}
 	return text

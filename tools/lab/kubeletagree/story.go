@@ -198,7 +198,7 @@ const (
 	says  = "echo why > /dev/termination-log; exit 4"
 	quits = "sleep 1; echo 42 > /dev/termination-log; echo last words; exit 42"
 	// shows writes what it was given.
-	shows = "env | grep -v -e _SERVICE_ -e _PORT -e HOSTNAME | sort; pwd; id; ls / /data | sort; cat /data/* /proc/1/limits 2>&1; ulimit -n; echo; sleep 3600"
+	shows = "exec 2>&1; env | grep -v -e _SERVICE_ -e _PORT -e HOSTNAME | sort; pwd; id; ls / /data | sort; cat /data/*; sleep 3600"
 )
 
 func (s *story) makePod() *corev1.Pod {

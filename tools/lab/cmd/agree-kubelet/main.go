@@ -26,7 +26,11 @@ func main() {
 	flag.IntVar(&c.Steps, "steps", 4, "how many steps a story has at most")
 	flag.Uint64Var(&c.Seed, "seed", 1, "of the first story")
 	flag.IntVar(&c.Workers, "workers", 16, "how many stories are told at a time")
+	trace := flag.Bool("v", false, "show what changes on each side, as it does")
 	flag.Parse()
+	if *trace {
+		c.Trace = os.Stderr
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
 	defer stop()
 	if err := run(ctx, c, *kubeconfig); err != nil {
