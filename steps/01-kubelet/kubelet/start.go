@@ -269,9 +269,14 @@ func (s *start) config(c *corev1.Container, attempt uint32, image *runtimeapi.Im
 		}
 	}
 	for _, e := range s.pod.Spec.EphemeralContainers {
-		if target := s.before.Container(e.TargetContainerName); e.Name == c.Name && target != nil {
-			in.TargetID = target.ID
+		if e.Name != c.Name || e.TargetContainerName == "" {
+			continue
 		}
+		target := s.before.Container(e.TargetContainerName)
+		if target == nil {
+			return nil, fmt.Errorf("unable to find target container %s", e.TargetContainerName)
+		}
+		in.TargetID = target.ID
 	}
 	return criconfig.Container(in)
 }

@@ -26,12 +26,12 @@ func (k *Kubelet) stopPod(ctx context.Context, w *worker, t turn) error {
 	if err != nil {
 		return err
 	}
-	clear(w.waiting)
 	k.report(w, t.pod, o, t.ending, nil)
 	grace := gracePeriod(t.pod)
 	if t.ending.grace != nil {
 		grace = time.Duration(*t.ending.grace) * time.Second
 	}
+	grace = max(grace, time.Second) // even a pod that is to end at once has its hooks begun
 	if err := k.stopAll(ctx, t.pod, o, grace); err != nil {
 		return err
 	}

@@ -84,6 +84,9 @@ func (s *side) state(state corev1.ContainerState) string {
 // (decision 0008).
 var byChance = regexp.MustCompile(`errored and resulted in unknown state|connection refused`)
 
+// dropped is there when so many events were told of a pod that some may not have been.
+const dropped = "more events"
+
 // hear keeps what an event says, and not how often it was said.
 func (s *side) hear(e *corev1.Event) {
 	if e.Reason == "Unhealthy" && byChance.MatchString(e.Message) {
@@ -92,6 +95,10 @@ func (s *side) hear(e *corev1.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	pod := e.InvolvedObject.Name
+	s.heard[pod]++
+	if strings.HasSuffix(e.Message, "not registered") {
+		return // upstream's cache of objects is not there yet
+	}
 	if s.events[pod] == nil {
 		s.events[pod] = map[string]string{}
 	}

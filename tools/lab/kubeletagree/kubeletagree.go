@@ -139,9 +139,9 @@ func (c Config) tell(ctx context.Context, sides [2]*side, seed uint64) (d *Diffe
 const (
 	// calm is how long nothing may change on either side for a step to have had its effect.
 	calm = 3 * time.Second
-	// slow is after how long an effect is said to be missing: longer than three turns of a
-	// crash loop take.
-	slow = 75 * time.Second
+	// slow is after how long an effect is said to be missing. Crash loops of two kubelets go
+	// apart by some seconds with each turn, and four turns last for 75.
+	slow = 120 * time.Second
 )
 
 // settle waits until both sides have looked the same for a while, and returns what is
@@ -211,25 +211,43 @@ func changes(a, b map[string]string) (names []string) {
 }
 
 // meantAsAWhole: upstream says of a pod that it has refused that its time is over, too; it
-// does not look at the time while a volume is not there; and whether a pod ends before its
-// time is over is chance.
+// looks at neither the time nor a new version while a volume is not there; and whether a pod
+// ends before its time is over is chance.
 func meantAsAWhole(ours, theirs map[string]string) bool {
 	const over = "DeadlineExceeded"
+	stuck := theirs["event FailedMount"] != "" && theirs["phase"] == "Pending"
 	switch {
-	case strings.HasPrefix(theirs["reason"], over):
+	case stuck && ours["observed"] != theirs["observed"]:
+		return true
+	case strings.HasPrefix(theirs["reason"], over) && !strings.HasPrefix(ours["reason"], over):
 		return strings.Contains(ours["reason"], "Pod was rejected") || ours["phase"] == "Succeeded"
-	case strings.HasPrefix(ours["reason"], over):
-		return theirs["event FailedMount"] != "" || theirs["phase"] == "Succeeded"
+	case strings.HasPrefix(ours["reason"], over) && !strings.HasPrefix(theirs["reason"], over):
+		return stuck || theirs["phase"] == "Succeeded"
 	}
 	return false
 }
 
-// meant: of a pod that is stopped for good, upstream forgets how containers ended that waited to
-// be started again, and what it says last of one that was deleted is not its conditions.
+// burst is how many events about a pod are sent at a time; of more, some are dropped.
+const burst = 25
+
+// meant: which events are lost is chance, and what is just about to happen when a pod's time is
+// over. A pod that is stopped for good may be resized upstream, and how its containers ended that
+// waited to be started again is forgotten, as is that an init container has done its work when it
+// was told to stop. What is said last of one that was deleted is not its conditions.
 func meant(what string, ours, theirs map[string]string) bool {
+	ended := ours["phase"] == theirs["phase"] && (ours["phase"] == string(corev1.PodFailed) || ours["phase"] == string(corev1.PodSucceeded))
 	switch {
+	case what == dropped:
+		return true
+	case strings.HasPrefix(what, "event "):
+		atTheEnd := slices.ContainsFunc([]string{"BackOff", "Unhealthy", "Resize", "Killing"}, func(r string) bool { return strings.HasPrefix(what, "event "+r) })
+		return ours[dropped]+theirs[dropped] != "" || ended && atTheEnd
 	case strings.Contains(theirs[what], "ContainerStatusUnknown"):
 		return strings.HasPrefix(ours[what], "terminated ")
+	case strings.Contains(ours[what], "ContainerStatusUnknown"):
+		return ended && theirs[what] == "waiting PodInitializing: "
+	case strings.HasPrefix(what, "log of "):
+		return ended
 	case what == "condition Ready", what == "condition ContainersReady":
 		return ours["is"] == "gone" && theirs["is"] == "gone" && strings.HasPrefix(ours[what], "False PodFailed")
 	}
@@ -246,6 +264,7 @@ type side struct {
 	pods   map[string]*corev1.Pod // as they were seen last
 	gone   map[string]bool
 	events map[string]map[string]string // by pod, what they say by what they are about
+	heard  map[string]int               // by pod, how many events
 }
 
 // answered keeps what a command in a container said.
@@ -261,7 +280,7 @@ func (s *side) answered(pod, command, said string) {
 func newSide(ctx context.Context, api kubernetes.Interface, config *rest.Config, namespace, node string) (*side, error) {
 	s := &side{
 		namespace: namespace, node: node, api: api, config: config,
-		pods: map[string]*corev1.Pod{}, gone: map[string]bool{}, events: map[string]map[string]string{},
+		pods: map[string]*corev1.Pod{}, gone: map[string]bool{}, events: map[string]map[string]string{}, heard: map[string]int{},
 	}
 	if err := s.prepare(ctx); err != nil {
 		return nil, err
@@ -338,13 +357,16 @@ func exceptNotFound(err error) error {
 // look is all that can be said of a pod now, by what it is about.
 func (s *side) look(ctx context.Context, pod string) (map[string]string, error) {
 	s.mu.Lock()
-	p, gone, events := s.pods[pod], s.gone[pod], maps.Clone(s.events[pod])
+	p, gone, events, heard := s.pods[pod], s.gone[pod], maps.Clone(s.events[pod]), s.heard[pod]
 	s.mu.Unlock()
 	if p == nil {
 		return map[string]string{}, nil
 	}
 	look := s.fate(p)
 	maps.Copy(look, events)
+	if heard >= burst {
+		look[dropped] = "perhaps"
+	}
 	if gone {
 		look["is"] = "gone"
 		return look, nil
