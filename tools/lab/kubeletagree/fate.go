@@ -74,8 +74,12 @@ func (s *side) state(state corev1.ContainerState) string {
 		return "running"
 	case state.Terminated != nil:
 		t := state.Terminated
-		return fmt.Sprintf("terminated %s: %s, code %d, signal %d, started %t, has an ID %t",
-			t.Reason, s.plain(t.Message), t.ExitCode, t.Signal, t.StartedAt.Unix() > 0, t.ContainerID != "")
+		code := fmt.Sprint(t.ExitCode)
+		if slices.Contains([]int32{2, 137, 143}, t.ExitCode) {
+			code = "of who was told to stop" // or killed: whether it was deaf already is chance
+		}
+		return fmt.Sprintf("terminated %s: %s, code %s, signal %d, started %t, has an ID %t",
+			t.Reason, s.plain(t.Message), code, t.Signal, t.StartedAt.Unix() > 0, t.ContainerID != "")
 	}
 	return ""
 }

@@ -231,25 +231,32 @@ func meantAsAWhole(ours, theirs map[string]string) bool {
 const burst = 25
 
 // meant: which events are lost is chance, and what is just about to happen when a pod's time is
-// over. A pod that is stopped for good may be resized upstream, and how its containers ended that
-// waited to be started again is forgotten, as is that an init container has done its work when it
-// was told to stop. What is said last of one that was deleted is not its conditions.
+// over, or it is deleted. A pod that is stopped for good may be resized upstream, and how its
+// containers ended that waited to be started again is forgotten, as is that an init container has
+// done its work when it was told to stop. What is said last of one that was deleted is not its
+// conditions.
 func meant(what string, ours, theirs map[string]string) bool {
 	ended := ours["phase"] == theirs["phase"] && (ours["phase"] == string(corev1.PodFailed) || ours["phase"] == string(corev1.PodSucceeded))
+	gone := ours["is"] == "gone" && theirs["is"] == "gone"
+	inTime := ended && strings.HasPrefix(ours["reason"], "DeadlineExceeded")
 	switch {
 	case what == dropped:
 		return true
 	case strings.HasPrefix(what, "event "):
 		atTheEnd := slices.ContainsFunc([]string{"BackOff", "Unhealthy", "Resize", "Killing"}, func(r string) bool { return strings.HasPrefix(what, "event "+r) })
-		return ours[dropped]+theirs[dropped] != "" || ended && atTheEnd
-	case strings.Contains(theirs[what], "ContainerStatusUnknown"):
-		return strings.HasPrefix(ours[what], "terminated ")
-	case strings.Contains(ours[what], "ContainerStatusUnknown"):
-		return ended && theirs[what] == "waiting PodInitializing: "
+		return ours[dropped]+theirs[dropped] != "" || ended && atTheEnd || gone && what == "event DeadlineExceeded"
+	case what == "reason":
+		return gone
 	case strings.HasPrefix(what, "log of "):
 		return ended
+	case strings.HasSuffix(what, ", is"):
+		return gone || inTime
+	case strings.Contains(theirs[what], "ContainerStatusUnknown"):
+		return strings.HasPrefix(ours[what], "terminated ")
+	case strings.HasPrefix(ours[what], "terminated "), strings.HasPrefix(ours[what], "waiting "):
+		return ended && theirs[what] == "waiting PodInitializing: " || inTime && strings.HasPrefix(theirs[what], "terminated ")
 	case what == "condition Ready", what == "condition ContainersReady":
-		return ours["is"] == "gone" && theirs["is"] == "gone" && strings.HasPrefix(ours[what], "False PodFailed")
+		return gone && strings.HasPrefix(ours[what], "False PodFailed")
 	}
 	return false
 }
@@ -372,7 +379,7 @@ func (s *side) look(ctx context.Context, pod string) (map[string]string, error) 
 		return look, nil
 	}
 	for _, c := range p.Status.ContainerStatuses {
-		if c.State.Terminated == nil && c.State.Running == nil {
+		if c.ContainerID == "" {
 			continue
 		}
 		text, err := s.api.CoreV1().Pods(s.namespace).GetLogs(pod, &corev1.PodLogOptions{Container: c.Name}).DoRaw(ctx)
