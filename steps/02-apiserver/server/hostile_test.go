@@ -1,0 +1,106 @@
+package server_test
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/fairness"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/server"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/server/servertest"
+)
+
+// A patch that copies an object into itself, again and again, doubles it each time: thirty
+// operations would take all the memory that there is.
+func TestAJSONPatchCannotCopyWithoutEnd(t *testing.T) {
+	_, conf := servertest.Start(t, servertest.Config())
+	const path = "/api/v1/namespaces/default/configmaps"
+	body := fmt.Sprintf(`{"metadata":{"name":"a","annotations":{"x":%q}}}`, strings.Repeat("x", 64<<10))
+	if resp, data := send(t, conf, "POST", path, "", strings.NewReader(body)); resp.StatusCode != http.StatusCreated {
+		t.Fatalf("%d %.200s", resp.StatusCode, data)
+	}
+	var operations []string
+	for i := range 9 { // 32 MiB
+		operations = append(operations, fmt.Sprintf(`{"op":"copy","from":"/metadata/annotations","path":"/metadata/annotations/c%d"}`, i))
+	}
+	resp, data := send(t, conf, "PATCH", path+"/a", "Content-Type: application/json-patch+json", strings.NewReader("["+strings.Join(operations, ",")+"]"))
+	if resp.StatusCode != http.StatusUnprocessableEntity || strings.Contains(string(data), "Invalid value") {
+		t.Errorf("got %d %.200s, want a refusal of the copies, not of what they made", resp.StatusCode, data)
+	}
+}
+
+// A client that asks for much and reads nothing gives its place back when its time is over.
+func TestWhoReadsNothingKeepsNobodyOut(t *testing.T) {
+	conf := servertest.Config()
+	conf.Timeout = 2 * time.Second
+	conf.Limit = fairness.Handler{Reads: fairness.New(1, 1), Writes: fairness.New(1, 1), Lasting: server.LongRunning}.Wrap
+	s, rest := servertest.Start(t, conf)
+	s.Prepare()
+	const path = "/api/v1/namespaces/default/configmaps"
+	large := strings.Repeat("x", 512<<10)
+	for i := range 16 { // more than all buffers between the two
+		if resp, data := send(t, rest, "POST", path, "", strings.NewReader(fmt.Sprintf(`{"metadata":{"name":"a%d"},"data":{"k":%q}}`, i, large))); resp.StatusCode != http.StatusCreated {
+			t.Fatalf("write %d: %d %.200s", i, resp.StatusCode, data)
+		}
+	}
+	conn, err := net.Dial("tcp", strings.TrimPrefix(rest.Host, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.(*net.TCPConn).SetReadBuffer(4 << 10); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\nTest-User: idle\r\n\r\n", path)
+	if _, err := conn.Read(make([]byte, 1)); err != nil { // it has the place
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(20 * time.Second); ; {
+		resp, data := send(t, rest, "GET", path+"/a0", "Test-User: jane", nil)
+		if resp.StatusCode == http.StatusOK {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("20 s later: got %d %.200s, want the object", resp.StatusCode, data)
+		}
+	}
+}
+
+// A token is for this server, also when a certificate has told already who it is: what
+// is passed on to a pod must not have it.
+func TestATokenStaysHere(t *testing.T) {
+	conf := servertest.Config()
+	conf.Handlers = map[string]http.Handler{"/seen": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "%q", r.Header["Authorization"])
+	})}
+	_, rest := servertest.Start(t, conf)
+	if _, data := send(t, rest, "GET", "/seen", "Authorization: Bearer secret", nil); string(data) != "[]" {
+		t.Errorf("the handler sees %s", data)
+	}
+}
+
+// A log may take longer to read than other answers: it is as long as it is.
+func TestLogsMayTakeTheirTime(t *testing.T) {
+	for path, want := range map[string]bool{
+		"/api/v1/namespaces/default/pods/a/log":             true,
+		"/api/v1/namespaces/default/pods/a/log?follow=true": true,
+		"/api/v1/namespaces/default/pods?watch=1":           true,
+		"/api/v1/namespaces/default/pods/a":                 false,
+		"/debug/pprof/profile?seconds=90":                   true,
+		"/version":                                          false,
+	} {
+		lasting := make(chan bool, 1)
+		conf := servertest.Config()
+		conf.Limit = func(http.Handler) http.Handler {
+			return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { lasting <- server.LongRunning(r) })
+		}
+		_, rest := servertest.Start(t, conf)
+		send(t, rest, "GET", path, "", nil)
+		if got := <-lasting; got != want {
+			t.Errorf("%s: got %v, want %v", path, got, want)
+		}
+	}
+}
