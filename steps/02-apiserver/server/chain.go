@@ -163,9 +163,9 @@ func (s *Server) timed(next http.Handler) http.Handler {
 	})
 }
 
-// An Authenticator says who a request comes from: a user, nobody that it knows (not
-// ok), or somebody who is not who he claims to be (an error). An error that is a
-// Status is what the client is told.
+// An Authenticator says who a request comes from: a user, who may be an *authz.Another,
+// nobody that it knows (not ok), or somebody who is not who he claims to be (an error). An
+// error that is a Status is what the client is told; who it is about may come with it.
 type Authenticator interface {
 	Authenticate(r *http.Request) (who user.Info, ok bool, err error)
 }
@@ -173,6 +173,7 @@ type Authenticator interface {
 func (s *Server) authenticated(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		who, ok, err := s.conf.Authenticator.Authenticate(r)
+		who = setUser(r, who)
 		if err != nil {
 			s.conf.Log.Info("refused a client", "remote", r.RemoteAddr, "path", r.URL.Path, "error", err)
 		}
@@ -186,7 +187,6 @@ func (s *Server) authenticated(next http.Handler) http.Handler {
 			return
 		}
 		r.Header.Del("Authorization") // nobody has a use for it any more: none can pass it on
-		setUser(r, who)
 		next.ServeHTTP(w, r.WithContext(apirequest.WithUser(r.Context(), who)))
 	})
 }
