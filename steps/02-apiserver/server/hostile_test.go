@@ -104,3 +104,24 @@ func TestLogsMayTakeTheirTime(t *testing.T) {
 		}
 	}
 }
+
+type observer func(server.Stage, *server.Exchange)
+
+func (o observer) Observe(stage server.Stage, e *server.Exchange) { o(stage, e) }
+
+// What is counted and written down is the answer that the client gets.
+func TestAPanicIsNoSuccess(t *testing.T) {
+	told := make(chan int, 1)
+	conf := servertest.Config()
+	conf.Handlers = map[string]http.Handler{"/bug": http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("a bug") })}
+	conf.Observers = []server.Observer{observer(func(stage server.Stage, e *server.Exchange) {
+		if stage == server.Complete {
+			told <- e.Code
+		}
+	})}
+	_, rest := servertest.Start(t, conf)
+	resp, data := send(t, rest, "GET", "/bug", "", nil)
+	if got := <-told; got != resp.StatusCode || got != http.StatusInternalServerError {
+		t.Errorf("the client got %d %s, the observers %d", resp.StatusCode, data, got)
+	}
+}

@@ -62,14 +62,16 @@ func (s *Server) observed(next http.Handler) http.Handler {
 			}
 		}
 		tell(Received)
+		otherwise := http.StatusInternalServerError // as it is answered further out when it panics
 		defer func() {
 			if e.Code == 0 {
-				e.Code = http.StatusOK // as net/http answers when nobody has
+				e.Code = otherwise
 			}
 			tell(Complete)
 		}()
 		next.ServeHTTP(&answer{ResponseWriter: w, exchange: e, started: func() { tell(Started) }},
 			r.WithContext(context.WithValue(r.Context(), exchangeKey{}, e)))
+		otherwise = http.StatusOK // as net/http answers when nobody has
 	})
 }
 
