@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
+	"weak"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -204,6 +206,33 @@ func TestWhoIsTooFarBehindIsCutOff(t *testing.T) {
 	h.trim(now)
 	if len(h.events) != keepMost {
 		t.Errorf("got %d events, want no more than %d", len(h.events), keepMost)
+	}
+}
+
+// What was dropped takes no memory, also if nothing more comes: after a rush, that is all
+// objects as they were before each of its writes.
+func TestDroppedEventsAreFreed(t *testing.T) {
+	now := time.Unix(0, 0)
+	var h history
+	dropped := make([]weak.Pointer[Event], 10*keepMin)
+	for i := range dropped {
+		e := &Event{Revision: int64(i), Time: now}
+		dropped[i] = weak.Make(e)
+		h.append(e)
+	}
+	for range keepMin {
+		h.append(&Event{Revision: int64(len(dropped)), Time: now})
+	}
+	h.trim(now.Add(keepFor + time.Second))
+	runtime.GC()
+	kept := 0
+	for _, e := range dropped {
+		if e.Value() != nil {
+			kept++
+		}
+	}
+	if kept > 0 || len(h.events) != keepMin {
+		t.Errorf("%d of %d dropped events are still in memory, %d in the log", kept, len(dropped), len(h.events))
 	}
 }
 

@@ -44,6 +44,7 @@ const (
 type history struct {
 	begin  int64    // all events after this revision are there
 	events []*Event // never changed, only appended to and cut at the front
+	cut    int      // how many may be in memory before the first
 }
 
 func (h *history) append(e *Event) { h.events = append(h.events, e) }
@@ -54,9 +55,13 @@ func (h *history) trim(now time.Time) {
 	for len(h.events)-n > keepMin && (len(h.events)-n > keepMost || now.Sub(h.events[n].Time) > keepFor) {
 		n++
 	}
-	if n > 0 {
-		h.begin = h.events[n-1].Revision
-		h.events = h.events[n:]
+	if n == 0 {
+		return
+	}
+	h.begin = h.events[n-1].Revision
+	h.events = h.events[n:]
+	if h.cut += n; h.cut > len(h.events) { // watchers may be reading them: they can't be cleared
+		h.events, h.cut = slices.Clone(h.events), 0
 	}
 }
 
