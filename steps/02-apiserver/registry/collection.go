@@ -46,7 +46,7 @@ func (r *Registry) DeleteCollection(ctx context.Context, namespace string, list 
 	}
 	close(work)
 	workers.Wait()
-	return page, context.Cause(ctx)
+	return page, r.status(context.Cause(ctx), "deletecollection", "")
 }
 
 // Expire removes objects that were written longer ago than life, as their cached

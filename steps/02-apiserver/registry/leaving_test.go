@@ -3,8 +3,10 @@ package registry
 import (
 	"context"
 	"testing"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
@@ -47,5 +49,26 @@ func TestWhoLeavesLeavesNothingHalfDeleted(t *testing.T) {
 	_, _, err := r.Delete(ctx, "ns", "a", &metav1.DeleteOptions{})
 	if item, there := r.Get(t.Context(), "ns", "a", ""); !apierrors.IsNotFound(there) {
 		t.Errorf("got %v, and the object is still there: %+v", err, item)
+	}
+}
+
+// A stuck store deletes nothing.
+type stuck struct{ *memory.Store }
+
+func (stuck) Delete(ctx context.Context, _ string, _ int64) (int64, error) {
+	<-ctx.Done()
+	return 0, ctx.Err()
+}
+
+// Who was not done in time is told so, and comes again: an unknown error would be our fault.
+func TestACollectionThatIsNotDeletedInTime(t *testing.T) {
+	r := run(t, stuck{memory.New()}, row())
+	if _, err := r.Create(t.Context(), "ns", configMap("a"), Write{}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := r.DeleteCollection(ctx, "ns", &internalversion.ListOptions{}, &metav1.DeleteOptions{}); !apierrors.IsTimeout(err) {
+		t.Errorf("got %v, want a Timeout", err)
 	}
 }
