@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/fairness"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/resource"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/server"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/server/servertest"
 )
@@ -123,5 +124,35 @@ func TestAPanicIsNoSuccess(t *testing.T) {
 	resp, data := send(t, rest, "GET", "/bug", "", nil)
 	if got := <-told; got != resp.StatusCode || got != http.StatusInternalServerError {
 		t.Errorf("the client got %d %s, the observers %d", resp.StatusCode, data, got)
+	}
+}
+
+// Who follows a log would hold up the end of the server until its patience is over, while
+// nobody can connect to it any more.
+func TestALogThatIsFollowedEndsWithTheServer(t *testing.T) {
+	begun := make(chan struct{})
+	conf := servertest.Config()
+	for i := range conf.Rows {
+		if row := &conf.Rows[i]; row.Name == "pods" {
+			row.Subresources = append(row.Subresources, resource.Subresource{Name: "log", Connect: func(resource.Server, string, string) (http.Handler, error) {
+				return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+					close(begun)
+					<-r.Context().Done()
+				}), nil
+			}})
+		}
+	}
+	s, rest := servertest.Start(t, conf)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		send(t, rest, "GET", "/api/v1/namespaces/default/pods/a/log?follow=true", "", nil)
+	}()
+	<-begun
+	s.Drain()
+	select {
+	case <-ended:
+	case <-time.After(20 * time.Second):
+		t.Error("20 s after the server was told to stop it is not over")
 	}
 }
