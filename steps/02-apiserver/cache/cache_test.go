@@ -209,6 +209,36 @@ func TestWhoIsTooFarBehindIsCutOff(t *testing.T) {
 	}
 }
 
+// A few writes a second of objects that are as large as they may be would fill the memory in a
+// minute, if the log only counted events.
+func TestTheLogOfLargeObjectsIsShorter(t *testing.T) {
+	now := time.Unix(0, 0)
+	var h history
+	for i := range int64(10 * keepMin) {
+		h.append(&Event{Revision: i, Time: now, Size: 1 << 20})
+		h.trim(now)
+	}
+	if len(h.events) != keepBytes>>20 {
+		t.Errorf("got %d events of 1 MiB in the log, want %d", len(h.events), keepBytes>>20)
+	}
+	for i := range int64(2 * keepMin) {
+		h.append(&Event{Revision: 10*keepMin + i, Time: now, Size: 2 * keepBytes})
+		h.trim(now)
+	}
+	if len(h.events) != keepMin {
+		t.Errorf("got %d events that are too large, want %d nevertheless", len(h.events), keepMin)
+	}
+	h.append(&Event{Revision: 12 * keepMin, Time: now})
+	h.trim(now.Add(keepFor + time.Second))
+	for i := range int64(keepMin) {
+		h.append(&Event{Revision: 12*keepMin + 1 + i, Time: now})
+	}
+	h.trim(now)
+	if h.trim(now.Add(keepFor + time.Second)); h.bytes != 0 {
+		t.Errorf("the log is said to hold %d bytes, want those of none", h.bytes)
+	}
+}
+
 // What was dropped takes no memory, also if nothing more comes: after a rush, that is all
 // objects as they were before each of its writes.
 func TestDroppedEventsAreFreed(t *testing.T) {
