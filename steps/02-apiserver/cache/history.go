@@ -69,7 +69,7 @@ func (h *history) trim(now time.Time) {
 	}
 	h.begin = h.events[n-1].Revision
 	h.events = h.events[n:]
-	if h.cut += n; h.cut > len(h.events) { // watchers may be reading them: they can't be cleared
+	if h.cut += n; h.cut > len(h.events)/4 { // watchers may be reading them: they can't be cleared
 		h.events, h.cut = slices.Clone(h.events), 0
 	}
 }
