@@ -36,7 +36,7 @@ func TestAJSONPatchCannotCopyWithoutEnd(t *testing.T) {
 // A client that asks for much and reads nothing gives its place back when its time is over.
 func TestWhoReadsNothingKeepsNobodyOut(t *testing.T) {
 	conf := servertest.Config()
-	conf.Timeout = 2 * time.Second
+	conf.Timeout = 4 * time.Second
 	conf.Limit = fairness.Handler{Reads: fairness.New(1, 1), Writes: fairness.New(1, 1), Lasting: server.LongRunning}.Wrap
 	s, rest := servertest.Start(t, conf)
 	s.Prepare()
