@@ -74,7 +74,7 @@ func (a *Allocator) Admit(ctx context.Context, r *resource.Request) error {
 	old, _ := r.Old.(*corev1.Service)
 	if old != nil && !r.DryRun {
 		if err := a.release(ctx, old, r.Operation == resource.Delete); err != nil {
-			return err
+			return apierrors.NewInternalError(fmt.Errorf("take back what service %s was given: %w", nameOf(old), err))
 		}
 	}
 	if r.Operation == resource.Delete {
@@ -94,7 +94,7 @@ func (a *Allocator) Admit(ctx context.Context, r *resource.Request) error {
 	g := &giving{Allocator: a, ctx: ctx, request: r, service: s, taken: a.taken(all, s, old)}
 	if bad := g.complete(s, old); len(bad) > 0 {
 		if err := g.giveBack(); err != nil {
-			return err
+			return apierrors.NewInternalError(fmt.Errorf("take back what service %s was to be given: %w", nameOf(s), err))
 		}
 		return apierrors.NewInvalid(corev1.SchemeGroupVersion.WithKind("Service").GroupKind(), s.Name, bad)
 	}

@@ -2,8 +2,11 @@ package addressing
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/storage"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/storage/memory"
@@ -46,5 +49,20 @@ func TestTheLedgerForgetsWhatIsOld(t *testing.T) {
 	}
 	if err := give("late", "10.96.0.6", now); err == nil {
 		t.Error("what is on a young page was given out again")
+	}
+}
+
+type away struct{ *memory.Store }
+
+func (away) Get(context.Context, string) (storage.Record, error) {
+	return storage.Record{}, errors.New("no leader")
+}
+
+// What can't be written down is the store's fault, and not forbidden.
+func TestALedgerThatCannotBeReadForbidsNothing(t *testing.T) {
+	a := allocator("10.96.0.0/24")
+	a.Ledger = &Ledger{Store: away{memory.New()}}
+	if err := admit(t, a, &server{}, nil, service("old", address("10.96.0.5")), false); !apierrors.IsInternalError(err) {
+		t.Errorf("got %v, want an internal error", err)
 	}
 }

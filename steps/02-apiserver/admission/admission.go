@@ -13,6 +13,7 @@ package admission
 
 import (
 	"errors"
+	"net/http"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -49,13 +50,18 @@ func is(r *resource.Request, gr schema.GroupResource) bool {
 	return r.Subresource == "" && r.Resource.GroupResource() == gr
 }
 
-// forbidden is a 403 that names the object. What is an answer already stays it.
+// forbidden is a 403 that names the object. What is one already stays it, and so does what
+// is no refusal: that it could not be found out, because the store is away.
 func forbidden(r *resource.Request, err error) error {
 	var status apierrors.APIStatus
-	if errors.As(err, &status) && apierrors.IsForbidden(err) {
+	if errors.As(err, &status) && (apierrors.IsForbidden(err) || undecided(status.Status().Code)) {
 		return err
 	}
 	return apierrors.NewForbidden(r.Resource.GroupResource(), nameOf(r), err)
+}
+
+func undecided(code int32) bool {
+	return code == http.StatusTooManyRequests || code >= http.StatusInternalServerError
 }
 
 // nameOf is the name as far as it is known: one that will be generated is not.

@@ -168,6 +168,26 @@ func TestThePodWaitsForItsAccount(t *testing.T) {
 	})
 }
 
+// Who could not find out whether something is allowed has not refused it: the client comes again.
+func TestAStoreThatIsAwayRefusesNothing(t *testing.T) {
+	away := &fakeserver.Server{Err: apierrors.NewServerTimeout(pods, "get", 2)}
+	ctx := request.WithUser(t.Context(), &user.DefaultInfo{Name: "system:node:node-1", Groups: []string{"system:nodes"}})
+	account := pod(t, `{spec: {serviceAccountName: cart}}`)
+	for _, c := range []struct {
+		plugin resource.Admission
+		r      *resource.Request
+	}{
+		{ServiceAccount{}, req(t, away, "create shop:pods", account, nil)},
+		{NodeRestriction{}, req(t, away, "delete shop:pods/own", nil, account)},
+		{Priority{}, req(t, away, "create shop:pods", account, nil)},
+		{NamespaceLifecycle{}, req(t, away, "create shop:pods", account, nil)},
+	} {
+		if err := c.plugin.Admit(ctx, c.r); !apierrors.IsServerTimeout(err) {
+			t.Errorf("%s: got %v, want the error of the store", c.plugin.Name(), err)
+		}
+	}
+}
+
 func TestNodeRestriction(t *testing.T) {
 	s := &fakeserver.Server{}
 	s.Add(nodes, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-1", UID: "n-1"}})

@@ -162,6 +162,12 @@ func (api API) serve(ctx context.Context, args []string, stderr io.Writer) error
 	keep(func(ctx context.Context) error { return s.Follow(ctx, pods, safe.graph) })
 	keep(func(ctx context.Context) error { return expireEvents(ctx, s, f.eventTTL) })
 	keep(func(ctx context.Context) error { return f.bootstrap(ctx, s, safe.rootCA, log) })
+	keep(func(ctx context.Context) error {
+		tick := time.NewTicker(10 * time.Second) // as upstream
+		defer tick.Stop()
+		bootstrap.Keep(ctx, s.Objects(), f.cluster(safe.rootCA), tick.C, func(err error) { log.Warn("the first objects of the cluster", "error", err) })
+		return nil
+	})
 	emptier := &emptying.Emptier{Objects: emptying.Of(s.Objects(), s.Registry), Follow: s, Rows: table, Log: log}
 	keep(emptier.Run)
 	keep(func(context.Context) error { // the schemas are large: have them before somebody waits
@@ -230,11 +236,14 @@ func lastSeen(obj resource.Object) time.Time {
 	return last
 }
 
+func (f *flags) cluster(rootCA string) bootstrap.Config {
+	return bootstrap.Config{Services: f.services, Address: f.advertise, Port: f.port, RootCA: rootCA}
+}
+
 // bootstrap makes what every cluster has, and keeps it in every namespace.
 func (f *flags) bootstrap(ctx context.Context, s *server.Server, rootCA string, log *slog.Logger) error {
-	conf := bootstrap.Config{Services: f.services, Address: f.advertise, Port: f.port, RootCA: rootCA}
 	for {
-		err := bootstrap.Ensure(ctx, s.Objects(), conf)
+		err := bootstrap.Ensure(ctx, s.Objects(), f.cluster(rootCA))
 		if err == nil || ctx.Err() != nil {
 			break
 		}

@@ -10,6 +10,8 @@ import (
 	"net/netip"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -159,11 +161,18 @@ const queueLength = 500
 
 // limit makes the limits of what is served at once.
 func (f *flags) limit(m *metrics.Metrics) func(http.Handler) http.Handler {
-	h := fairness.Handler{Reads: fairness.New(f.reads, queueLength), Writes: fairness.New(f.writes, queueLength), Lasting: server.LongRunning}
+	h := fairness.Handler{Reads: fairness.New(f.reads, queueLength), Writes: fairness.New(f.writes, queueLength), Lasting: exempt}
 	const name, help = "apiserver_current_inqueue_requests", "Maximal number of queued requests in this apiserver per request kind in last second."
 	m.Gauge(name, help, map[string]string{"request_kind": "readOnly"}, func() float64 { return float64(h.Reads.Waiting()) })
 	m.Gauge(name, help, map[string]string{"request_kind": "mutating"}, func() float64 { return float64(h.Writes.Waiting()) })
 	return h.Wrap
+}
+
+// exempt is what lasts, and who asks whether the server is well: if it is only busy, he must
+// not take it for dead.
+func exempt(r *http.Request) bool {
+	root, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	return server.LongRunning(r) || slices.Contains([]string{"healthz", "livez", "readyz"}, root)
 }
 
 func (f *flags) profile(handlers map[string]http.Handler) {

@@ -1,9 +1,17 @@
 package apiserver
 
 import (
+	"context"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
+
+	"k8s.io/apiserver/pkg/authentication/user"
+	"k8s.io/apiserver/pkg/endpoints/request"
+
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/metrics"
 )
 
 func TestFlags(t *testing.T) {
@@ -35,5 +43,21 @@ func TestFlags(t *testing.T) {
 func TestTheVersionSaysByWhatItWasBuilt(t *testing.T) {
 	if version.GoVersion == "" || version.Compiler == "" || version.Platform == "" {
 		t.Errorf("got %+v", version)
+	}
+}
+
+// A server that is busy is well: who looks after it must not wait behind those who make it so,
+// and restart it for that.
+func TestProbesNeedNoPlace(t *testing.T) {
+	full := (&flags{}).limit(metrics.New())(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	for path, want := range map[string]int{"/livez": 200, "/readyz/etcd": 200, "/healthz": 200, "/livezoo": 429, "/version": 429} {
+		r := httptest.NewRequest(http.MethodGet, path, nil)
+		ctx, cancel := context.WithCancel(request.WithUser(r.Context(), &user.DefaultInfo{Name: user.Anonymous}))
+		cancel() // who has no place need not wait for one
+		w := httptest.NewRecorder()
+		full.ServeHTTP(w, r.WithContext(ctx))
+		if w.Code != want {
+			t.Errorf("%s: got %d, want %d", path, w.Code, want)
+		}
 	}
 }

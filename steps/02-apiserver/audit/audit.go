@@ -20,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/uuid"
 	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
+	"k8s.io/apiserver/pkg/authentication/user"
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/server"
 )
@@ -79,14 +80,22 @@ func (l *Log) event(stage server.Stage, e *server.Exchange) *auditv1.Event {
 	if host, _, err := net.SplitHostPort(e.RemoteAddr); err == nil {
 		event.SourceIPs = []string{host}
 	}
-	if who := e.User; who != nil {
-		event.User = authenticationv1.UserInfo{Username: who.GetName(), UID: who.GetUID(), Groups: who.GetGroups()}
-		for k, v := range who.GetExtra() {
-			if event.User.Extra == nil {
-				event.User.Extra = map[string]authenticationv1.ExtraValue{}
-			}
-			event.User.Extra[k] = v
-		}
+	if e.User != nil {
+		event.User = *userInfo(e.User)
+	}
+	if e.As != nil {
+		event.ImpersonatedUser = userInfo(e.As)
 	}
 	return event
+}
+
+func userInfo(who user.Info) *authenticationv1.UserInfo {
+	info := &authenticationv1.UserInfo{Username: who.GetName(), UID: who.GetUID(), Groups: who.GetGroups()}
+	for k, v := range who.GetExtra() {
+		if info.Extra == nil {
+			info.Extra = map[string]authenticationv1.ExtraValue{}
+		}
+		info.Extra[k] = v
+	}
+	return info
 }

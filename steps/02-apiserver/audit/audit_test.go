@@ -11,8 +11,10 @@ import (
 	"time"
 
 	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
+	"k8s.io/apiserver/pkg/authentication/user"
 
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/audit"
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/authz"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/server"
 	"github.com/k8s-groundup/groundup/steps/02-apiserver/server/servertest"
 )
@@ -95,6 +97,45 @@ func TestEveryRequestForAResourceIsWrittenDown(t *testing.T) {
 		}
 		if strings.Contains(line, "very secret") {
 			t.Errorf("event %d tells a secret: %s", i, line)
+		}
+	}
+}
+
+// Who acts as another is written down too, also who was not let.
+func TestWhoActsAsAnotherIsWrittenDown(t *testing.T) {
+	var out buffer
+	conf := servertest.Config()
+	conf.Observers = []server.Observer{&audit.Log{Out: &out, Log: slog.New(slog.DiscardHandler), Now: time.Now}}
+	conf.Authenticator = authz.Impersonation{Known: conf.Authenticator, Authorizer: authz.Everything{Group: user.SystemPrivilegedGroup}}
+	_, rest := servertest.Start(t, conf)
+	for _, who := range []string{"", "jane"} { // the first is an administrator
+		q, err := http.NewRequestWithContext(t.Context(), http.MethodGet, rest.Host+"/api/v1/namespaces/default/configmaps", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q.Header.Set("Test-User", who)
+		q.Header.Set("Impersonate-User", "alice")
+		resp, err := http.DefaultClient.Do(q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+	}
+	lines := out.lines(t, 2)
+	for i, want := range []struct {
+		user, as string
+		code     int32
+	}{{"admin", "alice", 200}, {"jane", "", 403}} {
+		var got auditv1.Event
+		if err := json.Unmarshal([]byte(lines[i]), &got); err != nil {
+			t.Fatal(err)
+		}
+		as := ""
+		if got.ImpersonatedUser != nil {
+			as = got.ImpersonatedUser.Username
+		}
+		if got.User.Username != want.user || as != want.as || got.ResponseStatus.Code != want.code {
+			t.Errorf("event %d: got %s, want %+v", i, lines[i], want)
 		}
 	}
 }

@@ -31,7 +31,14 @@ type Impersonation struct {
 	Authorizer authorizer.UnconditionalAuthorizer
 }
 
-// Authenticate implements authn.Authenticator.
+// Another is a user whom somebody else acts as.
+type Another struct {
+	user.Info
+	By user.Info // who it really is
+}
+
+// Authenticate implements authn.Authenticator. Whom it returns is an *Another if that is
+// not who the request comes from; who may not be another is told together with the error.
 func (i Impersonation) Authenticate(r *http.Request) (user.Info, bool, error) {
 	who, ok, err := i.Known.Authenticate(r)
 	if err != nil || !ok {
@@ -39,7 +46,7 @@ func (i Impersonation) Authenticate(r *http.Request) (user.Info, bool, error) {
 	}
 	wanted, asked, err := impersonated(r.Header)
 	if err != nil {
-		return nil, false, err
+		return who, false, err
 	}
 	if wanted == nil {
 		return who, true, nil
@@ -47,11 +54,11 @@ func (i Impersonation) Authenticate(r *http.Request) (user.Info, bool, error) {
 	for _, a := range asked {
 		a.User = who
 		if err := i.mayBe(r.Context(), a); err != nil {
-			return nil, false, err
+			return who, false, err
 		}
 	}
 	drop(r.Header)
-	return wanted, true, nil
+	return &Another{wanted, who}, true, nil
 }
 
 func (i Impersonation) mayBe(ctx context.Context, a authorizer.AttributesRecord) error {

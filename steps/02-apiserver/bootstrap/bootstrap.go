@@ -18,6 +18,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
@@ -119,10 +120,8 @@ func subsets(c Config) []corev1.EndpointSubset {
 // Ensure makes what is missing, and puts the server's own address right. What is
 // there stays as somebody has changed it.
 func Ensure(ctx context.Context, server resource.Server, c Config) error {
-	for _, o := range objects(c) {
-		if err := create(ctx, server, o.of, o.obj); err != nil {
-			return fmt.Errorf("bootstrap: %s %q: %w", o.of, o.obj.GetName(), err)
-		}
+	if err := createAll(ctx, server, c); err != nil {
+		return err
 	}
 	err := server.Update(ctx, endpoints, metav1.NamespaceDefault, "kubernetes", func(obj resource.Object) (changed bool, err error) {
 		ours, told := obj.(*corev1.Endpoints), subsets(c)
@@ -132,6 +131,31 @@ func Ensure(ctx context.Context, server resource.Server, c Config) error {
 	})
 	if err != nil {
 		return fmt.Errorf("bootstrap: tell where the API server is: %w", err)
+	}
+	return nil
+}
+
+// Keep makes again what somebody has deleted, whenever tick says so, until ctx is done:
+// `kubectl delete services --all` takes the one with it by which pods find the API
+// server. failed is told what can't be made.
+func Keep(ctx context.Context, server resource.Server, c Config, tick <-chan time.Time, failed func(error)) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick:
+		}
+		if err := createAll(ctx, server, c); err != nil && ctx.Err() == nil {
+			failed(err)
+		}
+	}
+}
+
+func createAll(ctx context.Context, server resource.Server, c Config) error {
+	for _, o := range objects(c) {
+		if err := create(ctx, server, o.of, o.obj); err != nil {
+			return fmt.Errorf("bootstrap: %s %q: %w", o.of, o.obj.GetName(), err)
+		}
 	}
 	return nil
 }

@@ -60,6 +60,35 @@ func TestEnsure(t *testing.T) {
 	}
 }
 
+func TestWhatIsDeletedIsMadeAgain(t *testing.T) {
+	s := &fakeserver.Server{}
+	if err := Ensure(t.Context(), s, config()); err != nil {
+		t.Fatal(err)
+	}
+	s.Remove(services, "default", "kubernetes")
+	s.Remove(endpoints, "default", "kubernetes")
+	s.Remove(namespaces, "", corev1.NamespaceNodeLease)
+	ctx, cancel := context.WithCancel(t.Context())
+	tick, ended := make(chan time.Time), make(chan struct{})
+	go func() {
+		defer close(ended)
+		Keep(ctx, s, config(), tick, func(err error) { t.Error(err) })
+	}()
+	tick <- time.Time{}
+	tick <- time.Time{} // received: the first has been dealt with
+	cancel()
+	<-ended
+	for of, name := range map[schema.GroupResource]string{services: "kubernetes", endpoints: "kubernetes", namespaces: corev1.NamespaceNodeLease} {
+		namespace := metav1.NamespaceDefault
+		if of == namespaces {
+			namespace = ""
+		}
+		if _, err := s.Get(t.Context(), of, namespace, name); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // feed tells of what the test sends.
 type feed map[schema.GroupResource]chan event
 

@@ -231,7 +231,7 @@ func (c *Cache) take(b storage.Batch, items []*Item) bool {
 	defer c.mu.Unlock()
 	for i, e := range b.Events {
 		if event := c.change(e.Record, items[i]); event != nil {
-			event.Time = now
+			event.Time, event.Size = now, len(e.Value)
 			c.log.append(event)
 		}
 	}

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
+	"weak"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -204,6 +206,63 @@ func TestWhoIsTooFarBehindIsCutOff(t *testing.T) {
 	h.trim(now)
 	if len(h.events) != keepMost {
 		t.Errorf("got %d events, want no more than %d", len(h.events), keepMost)
+	}
+}
+
+// A few writes a second of objects that are as large as they may be would fill the memory in a
+// minute, if the log only counted events.
+func TestTheLogOfLargeObjectsIsShorter(t *testing.T) {
+	now := time.Unix(0, 0)
+	var h history
+	for i := range int64(10 * keepMin) {
+		h.append(&Event{Revision: i, Time: now, Size: 1 << 20})
+		h.trim(now)
+	}
+	if len(h.events) != keepBytes>>20 {
+		t.Errorf("got %d events of 1 MiB in the log, want %d", len(h.events), keepBytes>>20)
+	}
+	for i := range int64(2 * keepMin) {
+		h.append(&Event{Revision: 10*keepMin + i, Time: now, Size: 2 * keepBytes})
+		h.trim(now)
+	}
+	if len(h.events) != keepMin {
+		t.Errorf("got %d events that are too large, want %d nevertheless", len(h.events), keepMin)
+	}
+	h.append(&Event{Revision: 12 * keepMin, Time: now})
+	h.trim(now.Add(keepFor + time.Second))
+	for i := range int64(keepMin) {
+		h.append(&Event{Revision: 12*keepMin + 1 + i, Time: now})
+	}
+	h.trim(now)
+	if h.trim(now.Add(keepFor + time.Second)); h.bytes != 0 {
+		t.Errorf("the log is said to hold %d bytes, want those of none", h.bytes)
+	}
+}
+
+// What was dropped takes no memory, also if nothing more comes: after a rush, that is all
+// objects as they were before each of its writes.
+func TestDroppedEventsAreFreed(t *testing.T) {
+	now := time.Unix(0, 0)
+	var h history
+	dropped := make([]weak.Pointer[Event], 10*keepMin)
+	for i := range dropped {
+		e := &Event{Revision: int64(i), Time: now}
+		dropped[i] = weak.Make(e)
+		h.append(e)
+	}
+	for range keepMin {
+		h.append(&Event{Revision: int64(len(dropped)), Time: now})
+	}
+	h.trim(now.Add(keepFor + time.Second))
+	runtime.GC()
+	kept := 0
+	for _, e := range dropped {
+		if e.Value() != nil {
+			kept++
+		}
+	}
+	if kept > 0 || len(h.events) != keepMin {
+		t.Errorf("%d of %d dropped events are still in memory, %d in the log", kept, len(dropped), len(h.events))
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 type Event struct {
 	Revision int64
 	Time     time.Time
+	Size     int   // how many bytes it takes in the store
 	Item     *Item // as it is since; nil if it was deleted
 	Old      *Item // as it was before; nil if it was created
 
@@ -38,25 +39,38 @@ const (
 	keepFor  = 75 * time.Second
 	keepMin  = 100
 	keepMost = 20_000
+
+	// In memory each takes several times as much: as an object, encoded, and in frames.
+	keepBytes = 100 << 20
 )
 
 // A history is the log of the last events.
 type history struct {
 	begin  int64    // all events after this revision are there
 	events []*Event // never changed, only appended to and cut at the front
+	cut    int      // how many may be in memory before the first
+	bytes  int      // the sizes of all
 }
 
-func (h *history) append(e *Event) { h.events = append(h.events, e) }
+func (h *history) append(e *Event) {
+	h.events = append(h.events, e)
+	h.bytes += e.Size
+}
 
 // trim drops what is too old or too much.
 func (h *history) trim(now time.Time) {
 	n := 0
-	for len(h.events)-n > keepMin && (len(h.events)-n > keepMost || now.Sub(h.events[n].Time) > keepFor) {
+	for len(h.events)-n > keepMin && (len(h.events)-n > keepMost || h.bytes > keepBytes || now.Sub(h.events[n].Time) > keepFor) {
+		h.bytes -= h.events[n].Size
 		n++
 	}
-	if n > 0 {
-		h.begin = h.events[n-1].Revision
-		h.events = h.events[n:]
+	if n == 0 {
+		return
+	}
+	h.begin = h.events[n-1].Revision
+	h.events = h.events[n:]
+	if h.cut += n; h.cut > len(h.events)/4 { // watchers may be reading them: they can't be cleared
+		h.events, h.cut = slices.Clone(h.events), 0
 	}
 }
 

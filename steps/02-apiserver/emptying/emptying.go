@@ -99,8 +99,11 @@ func (e *Emptier) Run(ctx context.Context) error {
 	}
 }
 
+// terminating says whether we have something to do for a namespace: to empty it, or only to
+// delete it for the second time, if the server was killed when it had let go of it.
 func terminating(obj resource.Object) bool {
-	return obj.GetDeletionTimestamp() != nil && slices.Contains(obj.(*corev1.Namespace).Spec.Finalizers, corev1.FinalizerKubernetes)
+	kept := obj.(*corev1.Namespace).Spec.Finalizers
+	return obj.GetDeletionTimestamp() != nil && (len(kept) == 0 || slices.Contains(kept, corev1.FinalizerKubernetes))
 }
 
 // empty deletes what is in the namespace, and lets go of it when nothing is left.

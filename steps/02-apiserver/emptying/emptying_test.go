@@ -160,6 +160,13 @@ func TestDeletedNamespacesEndAndOthersStay(t *testing.T) {
 	}
 }
 
+// A server that was killed between its two last steps has left a namespace that nothing
+// keeps, and that nobody else would end.
+func TestAHalfEndedNamespaceEnds(t *testing.T) {
+	s := newStore(map[schema.GroupResource][]resource.Object{namespaces: {namespace("half", true)}})
+	run(t, s, func() bool { return s.has(namespaces) == 0 })
+}
+
 func TestOthersMayKeepANamespace(t *testing.T) {
 	s := newStore(map[schema.GroupResource][]resource.Object{namespaces: {namespace("old", true, "kubernetes", "example.com/backup")}})
 	finalizers := func() []corev1.FinalizerName {

@@ -3,7 +3,8 @@
 //
 // Requests beyond the bound wait, each in the queue of its user. Whenever a
 // place becomes free it goes to the next user in turn, not to the next request: whoever
-// has a thousand waiting and whoever has one are served alternately. A queue has
+// has a thousand waiting and whoever has one are served alternately. Nobody has more
+// than half of the places, or one whose requests never end would have all. A queue has
 // an end; who comes after it is told to try again later (429).
 //
 // Upstream calls this API priority and fairness, and has levels, shares and
@@ -13,6 +14,7 @@ package fairness
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 )
 
@@ -25,11 +27,13 @@ var (
 // A Limiter hands out places. Its methods may be called at the same time.
 type Limiter struct {
 	places int // to hand out
+	most   int // that one user may have
 	queue  int // the most that wait for one user
 
 	mu     sync.Mutex // guards the fields below
 	used   int
-	turn   []*flow // who has somebody waiting, the next first
+	has    map[string]int // places, by user
+	turn   []*flow        // who has somebody waiting, the next first
 	byUser map[string]*flow
 }
 
@@ -43,7 +47,7 @@ type waiter struct{ ready chan struct{} }
 
 // New returns a limiter of so many places, and for every user a queue of so many.
 func New(places, queue int) *Limiter {
-	return &Limiter{places: places, queue: queue, byUser: map[string]*flow{}}
+	return &Limiter{places: places, most: (places + 1) / 2, queue: queue, has: map[string]int{}, byUser: map[string]*flow{}}
 }
 
 // Acquire waits for a place until ctx is done. Whoever got one returns it by release.
@@ -52,16 +56,17 @@ func (l *Limiter) Acquire(ctx context.Context, user string) (release func(), err
 	if err != nil {
 		return nil, err
 	}
+	release = func() { l.release(user) }
 	if w == nil {
-		return l.release, nil
+		return release, nil
 	}
 	select {
 	case <-w.ready:
-		return l.release, nil
+		return release, nil
 	case <-ctx.Done():
 	}
 	if !l.leave(user, w) { // it was our turn just now
-		l.release()
+		release()
 	}
 	return nil, ErrTimeout
 }
@@ -70,34 +75,47 @@ func (l *Limiter) Acquire(ctx context.Context, user string) (release func(), err
 func (l *Limiter) enter(user string) (*waiter, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.used < l.places {
-		l.used++
+	if l.mayTake(user) {
+		l.take(user)
 		return nil, nil
 	}
 	f := l.byUser[user]
 	if f == nil {
 		f = &flow{user: user}
-		l.byUser[user] = f
-		l.turn = append(l.turn, f)
 	}
 	if len(f.waiting) >= l.queue {
 		return nil, ErrFull
+	}
+	if len(f.waiting) == 0 {
+		l.byUser[user] = f
+		l.turn = append(l.turn, f)
 	}
 	w := &waiter{make(chan struct{})}
 	f.waiting = append(f.waiting, w)
 	return w, nil
 }
 
-// release gives the place to the next in turn.
-func (l *Limiter) release() {
+func (l *Limiter) mayTake(user string) bool { return l.used < l.places && l.has[user] < l.most }
+
+func (l *Limiter) take(user string) {
+	l.used++
+	l.has[user]++
+}
+
+// release gives the place to the next in turn who may have it.
+func (l *Limiter) release(user string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.turn) == 0 {
-		l.used--
+	l.used--
+	if l.has[user]--; l.has[user] == 0 {
+		delete(l.has, user)
+	}
+	i := slices.IndexFunc(l.turn, func(f *flow) bool { return l.mayTake(f.user) })
+	if i < 0 {
 		return
 	}
-	f := l.turn[0]
-	l.turn = l.turn[1:]
+	f := l.turn[i]
+	l.turn = slices.Delete(l.turn, i, i+1)
 	w := f.waiting[0]
 	f.waiting = f.waiting[1:]
 	if len(f.waiting) > 0 {
@@ -105,6 +123,7 @@ func (l *Limiter) release() {
 	} else {
 		delete(l.byUser, f.user)
 	}
+	l.take(f.user)
 	close(w.ready)
 }
 

@@ -61,6 +61,43 @@ func TestUsersTakeTurns(t *testing.T) {
 	})
 }
 
+// Who takes places and does not give them back, by sending a body one byte a second, does
+// not have all of them.
+func TestOneUserNeverHasAllPlaces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(4, 10)
+		ctx, cancel := context.WithCancel(t.Context())
+		var wait sync.WaitGroup
+		for range 8 {
+			wait.Go(func() {
+				if release, err := l.Acquire(ctx, "greedy"); err == nil {
+					<-ctx.Done()
+					release()
+				}
+			})
+		}
+		synctest.Wait()
+		if used, waiting := l.Used(), l.Waiting(); used != 2 || waiting != 6 {
+			t.Errorf("got %d places used and %d waiting, want 2 and 6", used, waiting)
+		}
+		for range 3 {
+			in, done := context.WithTimeout(t.Context(), patience)
+			release, err := l.Acquire(in, "modest")
+			done()
+			if err != nil {
+				t.Error(err)
+				break
+			}
+			release()
+		}
+		cancel()
+		wait.Wait()
+		if l.Used() != 0 || l.Waiting() != 0 || len(l.byUser) != 0 || len(l.has) != 0 {
+			t.Errorf("after all: %d used, %d waiting, %d users known, %d with places", l.Used(), l.Waiting(), len(l.byUser), len(l.has))
+		}
+	})
+}
+
 func TestAQueueHasAnEndForOneUser(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New(1, 1)

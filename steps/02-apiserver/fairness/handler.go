@@ -18,7 +18,7 @@ const patience = 15 * time.Second
 type Handler struct {
 	Reads, Writes *Limiter
 
-	Lasting func(*http.Request) bool // these hold no place: watches, connections
+	Lasting func(*http.Request) bool // these hold no place: watches, connections, and who asks whether the server is well
 }
 
 // Wrap returns a handler that calls next when there is a place. Administrators

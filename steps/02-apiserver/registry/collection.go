@@ -46,11 +46,12 @@ func (r *Registry) DeleteCollection(ctx context.Context, namespace string, list 
 	}
 	close(work)
 	workers.Wait()
-	return page, context.Cause(ctx)
+	return page, r.status(context.Cause(ctx), "deletecollection", "")
 }
 
 // Expire removes objects that were written longer ago than life, as their cached
-// state says, until ctx is done. Events are not kept for ever.
+// state says, until ctx is done. Events are not kept for ever, whatever their writers
+// take for the time: one that is of the far future has been there since its creation.
 func (r *Registry) Expire(ctx context.Context, tick <-chan time.Time, written func(resource.Object) time.Time, life time.Duration) {
 	for {
 		select {
@@ -59,7 +60,11 @@ func (r *Registry) Expire(ctx context.Context, tick <-chan time.Time, written fu
 		case <-tick:
 		}
 		r.Cache.Snapshot().Ascend(r.prefix, func(item *cache.Item) bool {
-			if r.Now().Sub(written(item.Object)) > life {
+			age := r.Now().Sub(written(item.Object))
+			if age < -life {
+				age = r.Now().Sub(item.Object.GetCreationTimestamp().Time)
+			}
+			if age > life {
 				if _, err := r.Store.Delete(ctx, item.Key, item.Revision); err != nil && !errors.Is(err, storage.ErrConflict) {
 					r.Log.Warn("an object that has expired can't be removed", "key", item.Key, "error", err)
 				}

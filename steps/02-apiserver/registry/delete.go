@@ -76,8 +76,11 @@ func (r *Registry) remove(ctx context.Context, old *cache.Item, last resource.Ob
 }
 
 // removeMarked removes what has just been seen to have no time left. A kubelet that saw it
-// may have done so first, which is as good.
+// may have done so first, which is as good; a client that has left meanwhile changes
+// nothing: of what is marked nobody else would know that it is to go.
 func (r *Registry) removeMarked(ctx context.Context, marked *cache.Item) (*cache.Item, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
 	item, err := r.remove(ctx, marked, marked.Object.DeepCopyObject().(resource.Object), false)
 	if c := (*storage.Conflict)(nil); errors.As(err, &c) && c.Current == nil {
 		return marked, nil

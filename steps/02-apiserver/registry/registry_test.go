@@ -311,19 +311,27 @@ func TestDryRunWritesNothing(t *testing.T) {
 func TestEventsExpire(t *testing.T) {
 	store := memory.New()
 	r := run(t, store, row())
-	for _, name := range []string{"old", "young"} {
+	for _, name := range []string{"old", "young", "of-tomorrow"} {
+		r.Now = time.Now
+		if name == "of-tomorrow" { // as its writer says, who has sent it long ago
+			r.Now = func() time.Time { return time.Now().Add(-2 * time.Hour) }
+		}
 		if _, err := r.Create(t.Context(), "ns", configMap(name), Write{}); err != nil {
 			t.Fatal(err)
 		}
 	}
+	r.Now = time.Now
 	if err := r.Cache.Fresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	tick, done := make(chan time.Time), make(chan struct{})
 	written := func(obj resource.Object) time.Time {
-		if obj.GetName() == "old" {
+		switch obj.GetName() {
+		case "old":
 			return time.Now().Add(-2 * time.Hour)
+		case "of-tomorrow":
+			return time.Now().Add(24 * time.Hour)
 		}
 		return time.Now()
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net/http"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/klauspost/compress/gzhttp"
@@ -110,20 +112,17 @@ func withWarnings(next http.Handler) http.Handler {
 	})
 }
 
-// LongRunning says whether a request may last: a watch, or a connection to a
-// container.
+// LongRunning says whether a request may last: a watch, a connection to a
+// container, or its log, which may be long and on a slow line.
 func LongRunning(r *http.Request) bool {
 	info := infoOf(r)
-	if info == nil || !info.IsResourceRequest {
+	switch {
+	case info == nil:
 		return false
+	case !info.IsResourceRequest:
+		return strings.HasPrefix(info.Path, "/debug/pprof/")
 	}
-	switch info.Subresource {
-	case "exec", "attach", "portforward", "proxy":
-		return true
-	case "log":
-		return r.URL.Query().Get("follow") == "true"
-	}
-	return info.Verb == "watch"
+	return info.Verb == "watch" || slices.Contains([]string{"exec", "attach", "portforward", "proxy", "log"}, info.Subresource)
 }
 
 // growStack makes the goroutine's stack as large as a write will need it, before there is
@@ -144,19 +143,29 @@ func (s *Server) timed(next http.Handler) http.Handler {
 		if s.conf.Timeout > 0 && !LongRunning(r) {
 			ctx, cancel := context.WithTimeout(r.Context(), s.conf.Timeout)
 			defer cancel()
-			// Nor does its body. Where this is not supported, there is no network.
-			late := newLookout(s.conf.Timeout, func() { _ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) })
+			// Nor does its body, nor a client that does not read the answer, but for one that
+			// says it took too long. Where this is not supported, there is no network.
+			conn, over := http.NewResponseController(w), false
+			late := newLookout(s.conf.Timeout, func() {
+				over = true
+				_ = conn.SetReadDeadline(time.Unix(1, 0))
+				_ = conn.SetWriteDeadline(time.Now().Add(s.conf.Timeout / 10))
+			})
 			late.begin()
-			defer late.close()
+			defer func() {
+				if late.close(); over { // the next request of the connection has its own time
+					_ = conn.SetWriteDeadline(time.Time{})
+				}
+			}()
 			r = r.WithContext(ctx)
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-// An Authenticator says who a request comes from: a user, nobody that it knows (not
-// ok), or somebody who is not who he claims to be (an error). An error that is a
-// Status is what the client is told.
+// An Authenticator says who a request comes from: a user, who may be an *authz.Another,
+// nobody that it knows (not ok), or somebody who is not who he claims to be (an error). An
+// error that is a Status is what the client is told; who it is about may come with it.
 type Authenticator interface {
 	Authenticate(r *http.Request) (who user.Info, ok bool, err error)
 }
@@ -164,6 +173,7 @@ type Authenticator interface {
 func (s *Server) authenticated(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		who, ok, err := s.conf.Authenticator.Authenticate(r)
+		who = setUser(r, who)
 		if err != nil {
 			s.conf.Log.Info("refused a client", "remote", r.RemoteAddr, "path", r.URL.Path, "error", err)
 		}
@@ -176,7 +186,7 @@ func (s *Server) authenticated(next http.Handler) http.Handler {
 			WriteError(w, r, apierrors.NewUnauthorized("Unauthorized"))
 			return
 		}
-		setUser(r, who)
+		r.Header.Del("Authorization") // nobody has a use for it any more: none can pass it on
 		next.ServeHTTP(w, r.WithContext(apirequest.WithUser(r.Context(), who)))
 	})
 }

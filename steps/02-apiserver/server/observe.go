@@ -10,6 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/authentication/user"
 	apirequest "k8s.io/apiserver/pkg/endpoints/request"
+
+	"github.com/k8s-groundup/groundup/steps/02-apiserver/authz"
 )
 
 // A Stage is how far a request has come, in the words of the audit log.
@@ -28,6 +30,7 @@ type Exchange struct {
 	Known    bool      // about a resource that there is
 	Lasting  bool      // a watch or a connection
 	User     user.Info // nil until it is known
+	As       user.Info // whom User acts as, nil if nobody else
 	Received time.Time
 	Code     int   // 0 before the header has been sent
 	Bytes    int64 // of the answer's body, so far
@@ -59,22 +62,29 @@ func (s *Server) observed(next http.Handler) http.Handler {
 			}
 		}
 		tell(Received)
+		otherwise := http.StatusInternalServerError // as it is answered further out when it panics
 		defer func() {
 			if e.Code == 0 {
-				e.Code = http.StatusOK // as net/http answers when nobody has
+				e.Code = otherwise
 			}
 			tell(Complete)
 		}()
 		next.ServeHTTP(&answer{ResponseWriter: w, exchange: e, started: func() { tell(Started) }},
 			r.WithContext(context.WithValue(r.Context(), exchangeKey{}, e)))
+		otherwise = http.StatusOK // as net/http answers when nobody has
 	})
 }
 
-// setUser notes who it is, for observers further out.
-func setUser(r *http.Request, who user.Info) {
-	if e, ok := r.Context().Value(exchangeKey{}).(*Exchange); ok {
-		e.User = who
+// setUser notes who it is, for observers further out, and returns as whom the request is
+// served.
+func setUser(r *http.Request, who user.Info) user.Info {
+	e, _ := r.Context().Value(exchangeKey{}).(*Exchange)
+	if another, ok := who.(*authz.Another); ok {
+		e.User, e.As = another.By, another.Info
+		return another.Info
 	}
+	e.User = who
+	return who
 }
 
 // An answer counts what is written.

@@ -7,6 +7,7 @@ import (
 	"mime"
 	"net/http"
 	"slices"
+	"sync"
 
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -30,6 +31,10 @@ import (
 
 // maxJSONPatchOperations bounds the work that a small body can ask for, as upstream.
 const maxJSONPatchOperations = 10_000
+
+// boundCopies lets the copies of a JSON patch add no more than a body may have, as upstream: one
+// that copies an object into itself doubles it. The library has one bound for the whole process.
+var boundCopies = sync.OnceFunc(func() { jsonpatch.AccumulatedCopySizeLimit = MaxBody })
 
 // patchTypes are the ways in which a client can say what to change.
 var patchTypes = []types.PatchType{types.JSONPatchType, types.MergePatchType, types.StrategicMergePatchType, types.ApplyYAMLPatchType}

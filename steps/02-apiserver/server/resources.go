@@ -1,8 +1,10 @@
 package server
 
 import (
+	"context"
 	"net/http"
 	"slices"
+	"strconv"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -104,13 +106,19 @@ func connects(sub *resource.Subresource, method string) bool {
 	return slices.Contains(sub.ConnectMethods, method)
 }
 
-// connect hands the request over to whoever has the other end.
+// connect hands the request over to whoever has the other end. What has no end by itself, a
+// log that is followed, ends with the server, which would else wait for it.
 func (s *Server) connect(w http.ResponseWriter, q *request) error {
 	handler, err := q.sub.Connect(s.Objects(), q.namespace, q.info.Name)
 	if err != nil {
 		return err
 	}
-	handler.ServeHTTP(w, q.Request)
+	ctx, cancel := context.WithCancel(q.Context())
+	defer cancel()
+	if follow, _ := strconv.ParseBool(q.URL.Query().Get("follow")); follow && q.info.Subresource == "log" {
+		defer context.AfterFunc(s.stopping, cancel)()
+	}
+	handler.ServeHTTP(w, q.WithContext(ctx))
 	return nil
 }
 

@@ -81,6 +81,7 @@ type endpoint struct {
 
 // New returns a server. It serves when Handler is asked, and stores when Run runs.
 func New(conf Config) (*Server, error) {
+	boundCopies()
 	s := &Server{
 		conf:      conf,
 		codec:     newCodec(conf.Scheme, conf.Codecs),

@@ -26,8 +26,8 @@ const (
 	// bookmarkEvery is how old a client's resource version grows on a quiet resource.
 	bookmarkEvery = time.Minute
 
-	// patience is how long a client may take to read what has been sent. Who is not
-	// there any more must not hold a connection for ever.
+	// patience is how long a client may take to read an event. Who is not there any
+	// more must not hold a connection for ever.
 	patience = time.Minute
 
 	// A watch ends after between one and two of these, so that not all clients of a
@@ -71,6 +71,8 @@ func (s *Server) watch(w http.ResponseWriter, q *request) error {
 			if stream.out.media == wire.Protobuf {
 				stream.send = func(frame []byte) error { return websocket.Message.Send(ws, frame) }
 			}
+			stream.late = newLookout(patience, func() { _ = ws.SetWriteDeadline(time.Unix(1, 0)) })
+			defer stream.late.close()
 			stream.run(ctx, events)
 		}}.ServeHTTP(w, q.Request)
 		return nil
@@ -146,13 +148,15 @@ func (s *stream) run(ctx context.Context, events *registry.Watch) {
 
 // events writes events, and sees to it that they leave.
 func (s *stream) events(batch []registry.Event) error {
-	if s.late != nil && len(batch) > 0 {
-		s.late.begin()
+	if s.late != nil {
 		defer s.late.end()
 	}
 	for _, e := range batch {
 		if e.Type == watch.Bookmark && !s.bookmarks {
 			continue
+		}
+		if s.late != nil {
+			s.late.begin() // for each: all that there is may take long on a slow line
 		}
 		if err := s.event(e); err != nil {
 			return err

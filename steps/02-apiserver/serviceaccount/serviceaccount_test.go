@@ -247,6 +247,20 @@ func TestTheLifeOfAToken(t *testing.T) {
 	}
 }
 
+// While the store does not answer nobody knows whether a token is good. That is no reason to
+// tell its owner that it is not, who would give up or ask for another.
+func TestATokenIsNotBadBecauseTheStoreIsAway(t *testing.T) {
+	made := tokens(t, Config{})
+	r, err := made.request(t.Context(), objects(), "shop", "cart", request(600), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	away := &fakeserver.Server{Err: apierrors.NewServerTimeout(serviceAccounts, "get", 2)}
+	if _, _, ok, err := (Verifier{made, away}).Verify(t.Context(), r.Status.Token, nil); ok || !apierrors.IsServerTimeout(err) {
+		t.Errorf("got %v, %v, want the error of the store", ok, err)
+	}
+}
+
 func TestForgeries(t *testing.T) {
 	key := ecKey(t)
 	made, all := tokens(t, Config{Key: key}), objects()

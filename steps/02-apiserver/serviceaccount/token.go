@@ -10,6 +10,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 	"github.com/google/uuid"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/authentication/serviceaccount"
 	"k8s.io/apiserver/pkg/authentication/user"
@@ -161,6 +162,9 @@ func (v Verifier) alive(ctx context.Context, b bound, now time.Time) error {
 
 func (v Verifier) exists(ctx context.Context, gr schema.GroupResource, kind, namespace string, r *ref, now time.Time) error {
 	obj, err := v.Objects.Get(ctx, gr, namespace, r.Name)
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("look for the %s of a token: %w", kind, err) // it may be good: that is what the client is told
+	}
 	if err != nil {
 		return fmt.Errorf("service account token has been invalidated: %v", err) // that it is not found is no answer to the request
 	}

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/url"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"testing"
@@ -109,6 +110,36 @@ func TestASnapshotIsRestored(t *testing.T) {
 	}
 	if err := store.Watch(t.Context(), "/registry/", before, nil, nil); !errors.Is(err, storage.ErrCompacted) {
 		t.Errorf("watch from before the restore: got %v, want ErrCompacted", err)
+	}
+}
+
+// What is in the log on disk is not kept in memory as well, for members that there are not.
+func TestWritesDoNotStayInMemory(t *testing.T) {
+	s := start(t, t.TempDir())
+	defer s.Stop()
+	used := func() int64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before := used()
+	const writes, size = 1000, 128 << 10
+	revision, value := int64(0), make([]byte, size)
+	for range writes {
+		var err error
+		if revision, err = s.Store().Put(t.Context(), "/registry/a", value, revision); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(100 * time.Millisecond) { // some are on their way to the database
+		grown := used() - before
+		if grown < writes*size/2 {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%d KiB were written, and the heap has grown by %d KiB", writes*size>>10, grown>>10)
+		}
 	}
 }
 

@@ -108,6 +108,8 @@ func config(conf Config, stopping *atomic.Bool) (*embed.Config, error) {
 	c.ListenPeerUrls = []url.URL{{Scheme: "unix", Path: peer}}
 	// There is nobody to elect but ourselves, so do not wait for the others.
 	c.TickMs, c.ElectionMs = 10, 50
+	// Nor is there anybody who could fall behind: what is applied need not stay in memory.
+	c.SnapshotCatchUpEntries = 100
 	c.UnsafeNoFsync, c.QuotaBackendBytes = conf.NoSync, conf.Quota
 	c.EnableGRPCGateway = false
 	// What is acknowledged is in the log, and synced. How often it goes from there into the
