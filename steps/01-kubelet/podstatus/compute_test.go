@@ -226,6 +226,17 @@ func TestConditions(t *testing.T) {
 }
 
 // Probes begin anew with each kubelet; what they had found is in the status.
+// Its init containers have done their work: that they run again, in another sandbox, takes
+// nothing of that back.
+func TestWhoIsInitializedStaysIt(t *testing.T) {
+	pod := podOf(corev1.RestartPolicyAlways, "init", "a")
+	before := Compute(Input{Pod: pod, Observed: ran("init:0 a:1"), SetStarted: started, Now: now})
+	after := Compute(Input{Pod: pod, Observed: ran("init:running"), Previous: before, SetStarted: func(*corev1.Pod, *corev1.PodStatus) {}, Now: now})
+	if c := condition(after.Conditions, corev1.PodInitialized); c.Status != corev1.ConditionTrue {
+		t.Errorf("got %+v", c)
+	}
+}
+
 func TestReadinessIsThatOfTheContainerAndNotOfTheNextOne(t *testing.T) {
 	pod := podOf(corev1.RestartPolicyAlways, "a")
 	for observed, want := range map[string]bool{"a:running": true, "a:1 a:running": false, "a:1": false} {

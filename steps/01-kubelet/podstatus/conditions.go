@@ -28,7 +28,7 @@ func conditions(in Input, s corev1.PodStatus) []corev1.PodCondition {
 	containersReady := containersReady(in.Pod, s)
 	for _, c := range append(slices.Clone(in.Resize),
 		readyToStart(in),
-		initialized(in.Pod, s, Initialized(in.Pod, in.Observed)),
+		initialized(in, s),
 		podReady(in.Pod, containersReady, all),
 		containersReady,
 		corev1.PodCondition{Type: corev1.PodScheduled, Status: corev1.ConditionTrue},
@@ -60,13 +60,17 @@ func readyToStart(in Input) corev1.PodCondition {
 	return c
 }
 
-func initialized(pod *corev1.Pod, s corev1.PodStatus, started bool) corev1.PodCondition {
+// initialized: a pod that was initialized stays it, even if its sidecars end before its app
+// containers have begun, or all begins anew in another sandbox.
+func initialized(in Input, s corev1.PodStatus) corev1.PodCondition {
+	pod := in.Pod
 	c := corev1.PodCondition{Type: corev1.PodInitialized, Status: corev1.ConditionTrue}
 	if s.Phase == corev1.PodSucceeded {
 		c.Reason = "PodCompleted"
 		return c
 	}
-	if started {
+	old := condition(in.Previous.Conditions, corev1.PodInitialized)
+	if Initialized(pod, in.Observed) || old != nil && old.Status == corev1.ConditionTrue {
 		return c
 	}
 	var missing []string

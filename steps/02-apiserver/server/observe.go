@@ -78,7 +78,10 @@ func (s *Server) observed(next http.Handler) http.Handler {
 // setUser notes who it is, for observers further out, and returns as whom the request is
 // served.
 func setUser(r *http.Request, who user.Info) user.Info {
-	e, _ := r.Context().Value(exchangeKey{}).(*Exchange)
+	e, ok := r.Context().Value(exchangeKey{}).(*Exchange)
+	if !ok {
+		e = &Exchange{} // nobody looks on
+	}
 	if another, ok := who.(*authz.Another); ok {
 		e.User, e.As = another.By, another.Info
 		return another.Info

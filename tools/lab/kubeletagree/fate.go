@@ -100,8 +100,8 @@ func (s *side) hear(e *corev1.Event) {
 	defer s.mu.Unlock()
 	pod := e.InvolvedObject.Name
 	s.heard[pod]++
-	if strings.HasSuffix(e.Message, "not registered") {
-		return // upstream's cache of objects is not there yet
+	if strings.HasSuffix(e.Message, "not registered") || e.Message == "Error: ImagePullBackOff" {
+		return // upstream's cache of objects is not there yet; it is just being pulled, or not
 	}
 	if s.events[pod] == nil {
 		s.events[pod] = map[string]string{}
