@@ -181,9 +181,11 @@ func (s *start) crash(c *corev1.Container) *backoff.Backoff {
 	return s.w.crashes[key]
 }
 
-// keyOf names a container and its spec: what is held against one that failed is
-// not held against a changed one.
-func keyOf(c *corev1.Container) string { return c.Name + " " + criconfig.Hash(c) }
+// keyOf names a container, its spec and what it may have: what is held against one that failed
+// is not held against a changed one, for example one that gets more memory.
+func keyOf(c *corev1.Container) string {
+	return c.Name + " " + criconfig.Hash(c) + " " + c.Resources.String()
+}
 
 // lastEnd returns the newest attempt at the container that ended, or nil.
 func (s *start) lastEnd(name string) *observed.Container {
