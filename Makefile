@@ -95,8 +95,8 @@ agree-scheduler: ## our scheduler beside upstream's through the same random stor
 	@go build -o bin/agree/ ./steps/03-scheduler/cmd/kube-apiserver ./steps/03-scheduler/cmd/kube-scheduler
 	go run ./tools/lab/cmd/agree-scheduler -stories $(or $(STORIES),40) -seed $(or $(SEED),1)
 
-agree-kubelet: lab ## our kubelet beside upstream's, with the same random pods (STORIES=60 SEED=1; minutes to build, and ten)
-	@tools/upstream/agree-kubelet.sh -stories $(or $(STORIES),60) -seed $(or $(SEED),1)
+agree-kubelet: lab ## our kubelet beside upstream's, with the same random pods (STORIES=60 SEED=1 API=ours; minutes to build, and ten)
+	@API=$(or $(API),upstream) tools/upstream/agree-kubelet.sh -stories $(or $(STORIES),60) -seed $(or $(SEED),1)
 
 refusals: ## ask upstream's API server again how it refuses bad requests, for a test of ours to compare (minutes to build)
 	@tools/upstream/build.sh bin/upstream kube-apiserver etcd

@@ -2,11 +2,14 @@
 # Lets our kubelet and upstream's run the same pods, on a fresh cluster of step 02 in a
 # network namespace of its own: agree-kubelet.sh [flags of agree-kubelet]. Node 2 is ours; on
 # node 3 upstream's kubelet uses our runtime by its socket. Both work at upstream's API server,
-# so that nothing of ours is between them and what they are told.
+# so that nothing of ours is between them and what they are told; with API=ours in the
+# environment they work at that of step 03, the first that has all that upstream's kubelet needs.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+export step=02
+[ "${API:-upstream}" = upstream ] || step=03
 tools/upstream/build.sh bin/upstream kubelet
-bin/lab build 02
+bin/lab build "$step"
 go build -o bin/agree/ ./tools/lab/cmd/agree-kubelet
 GROUNDUP_HOME=$(mktemp -d)
 export GROUNDUP_HOME
@@ -19,8 +22,8 @@ services() {
 inside() {
 	trap 'bin/lab down; rmdir "$GROUNDUP_HOME" 2>/dev/null || :' EXIT
 	ip link set lo up
-	bin/lab up 02 --nodes 3 --no-build
-	bin/lab swap kube-apiserver upstream
+	bin/lab up "$step" --nodes 3 --no-build
+	if [ "$step" = 02 ]; then bin/lab swap kube-apiserver upstream; fi
 	cp bin/upstream/kubelet "$GROUNDUP_HOME/bin/upstream-kubelet"
 	of=$GROUNDUP_HOME/nodes/node-3/root/etc/groundup/services.json
 	services "$of" > "$of.new"

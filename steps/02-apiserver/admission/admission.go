@@ -39,6 +39,7 @@ var (
 	nodes           = schema.GroupResource{Resource: "nodes"}
 	namespaces      = schema.GroupResource{Resource: "namespaces"}
 	serviceAccounts = schema.GroupResource{Resource: "serviceaccounts"}
+	csiNodes        = schema.GroupResource{Group: "storage.k8s.io", Resource: "csinodes"}
 	leases          = schema.GroupResource{Group: "coordination.k8s.io", Resource: "leases"}
 	priorityClasses = schema.GroupResource{Group: "scheduling.k8s.io", Resource: "priorityclasses"}
 	runtimeClasses  = schema.GroupResource{Group: "node.k8s.io", Resource: "runtimeclasses"}

@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	nodev1 "k8s.io/api/node/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apiresource "k8s.io/apimachinery/pkg/api/resource"
@@ -258,6 +259,8 @@ func TestNodeRestriction(t *testing.T) {
 
 		{"create kube-node-lease:leases.coordination.k8s.io", &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: "node-1"}}, nil, ""},
 		{"create kube-node-lease:leases.coordination.k8s.io", &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: "node-2"}}, nil, `can only access node lease with the same name as the requesting node`},
+		{"create csinodes.storage.k8s.io", &storagev1.CSINode{ObjectMeta: metav1.ObjectMeta{Name: "node-1"}}, nil, ""},
+		{"create csinodes.storage.k8s.io", &storagev1.CSINode{ObjectMeta: metav1.ObjectMeta{Name: "node-2"}}, nil, `can only access CSINode with the same name as the requesting node`},
 		{"create shop:leases.coordination.k8s.io", &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: "node-1"}}, nil, `can only access leases in the "kube-node-lease" system namespace`},
 
 		{"create shop:serviceaccounts/default#token", token("own", "p-1"), nil, ""},

@@ -19,7 +19,7 @@ import (
 )
 
 // NodeRestriction holds a node to what its own words may be about: its Node and
-// Lease, the pods bound to it, and tokens for them. The authorizer has seen paths;
+// Lease and CSINode, the pods bound to it, and tokens for them. The authorizer has seen paths;
 // here the objects are seen.
 type NodeRestriction struct{}
 
@@ -44,6 +44,10 @@ func (NodeRestriction) Admit(ctx context.Context, r *resource.Request) error {
 		err = nodeNode(node, r)
 	case leases:
 		err = nodeLease(node, r)
+	case csiNodes:
+		if nameOf(r) != node {
+			err = errors.New("can only access CSINode with the same name as the requesting node")
+		}
 	case serviceAccounts:
 		err = nodeToken(ctx, node, r)
 	}

@@ -70,6 +70,10 @@ type Resource struct {
 	// Subresources are further paths below an object: status, log, binding.
 	Subresources []Subresource
 
+	// NotOwned are the paths of fields that nobody comes to own, because nobody can write
+	// them; the status is one by itself if it is a subresource.
+	NotOwned [][]any
+
 	// Without are the verbs that there are not for this resource, of create, get,
 	// list, watch, update, patch, delete and deletecollection.
 	//

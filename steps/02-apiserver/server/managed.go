@@ -37,16 +37,18 @@ func (s *Server) manager(e *endpoint, sub *resource.Subresource) (*managedfields
 // reset are the fields that nobody comes to own through a subresource, because
 // it does not write them.
 func (e *endpoint) reset(sub string) map[fieldpath.APIVersion]fieldpath.Filter {
-	var set *fieldpath.Set
+	set, notOwned := fieldpath.NewSet(), e.NotOwned
 	switch {
 	case sub == "status":
-		set = fieldpath.NewSet(fieldpath.MakePathOrDie("spec"))
-		for _, f := range e.sub(sub).NotOwned {
-			set.Insert(fieldpath.MakePathOrDie(f...))
-		}
+		set.Insert(fieldpath.MakePathOrDie("spec"))
+		notOwned = e.sub(sub).NotOwned
 	case sub == "" && e.sub("status") != nil:
-		set = fieldpath.NewSet(fieldpath.MakePathOrDie("status"))
-	default:
+		set.Insert(fieldpath.MakePathOrDie("status"))
+	}
+	for _, f := range notOwned {
+		set.Insert(fieldpath.MakePathOrDie(f...))
+	}
+	if set.Empty() {
 		return nil
 	}
 	return fieldpath.NewExcludeFilterSetMap(map[fieldpath.APIVersion]*fieldpath.Set{

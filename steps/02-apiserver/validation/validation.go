@@ -123,6 +123,14 @@ func (f *findings) objectMeta(m *metav1.ObjectMeta, namespaced bool, name apival
 	}
 }
 
+// ClusterMeta checks the metadata of an object of a later step that is in no namespace, and
+// whose name has to please the function.
+func ClusterMeta(m *metav1.ObjectMeta, name apivalidation.ValidateNameFunc) field.ErrorList {
+	f := &findings{}
+	f.clusterMeta(m, name)
+	return f.list
+}
+
 // metaUpdate checks what may not change in metadata.
 func (f *findings) metaUpdate(m, old *metav1.ObjectMeta) {
 	f.add(apivalidation.ValidateObjectMetaUpdate(m, old, metadata))

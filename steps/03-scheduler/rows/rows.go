@@ -7,7 +7,8 @@
 // makes them and what acts on them, and with that the rows that can be written.
 // Until then a POST is refused (405), and not accepted and forgotten.
 //
-// Disruption budgets can be written already, since our scheduler heeds them.
+// Disruption budgets can be written already, since our scheduler heeds them, and what storage
+// drivers say of nodes, since upstream's kubelet needs it.
 package rows
 
 import (
@@ -42,7 +43,7 @@ func All() []resource.Resource {
 		ofAll(none[appsv1.StatefulSet, appsv1.StatefulSetList](apps, "StatefulSet", "statefulsets", "sts")),
 
 		everywhere(none[storagev1.StorageClass, storagev1.StorageClassList](storage, "StorageClass", "storageclasses", "sc")),
-		everywhere(none[storagev1.CSINode, storagev1.CSINodeList](storage, "CSINode", "csinodes")),
+		CSINodes(),
 		everywhere(none[storagev1.CSIDriver, storagev1.CSIDriverList](storage, "CSIDriver", "csidrivers")),
 		none[storagev1.CSIStorageCapacity, storagev1.CSIStorageCapacityList](storage, "CSIStorageCapacity", "csistoragecapacities"),
 		everywhere(none[storagev1.VolumeAttachment, storagev1.VolumeAttachmentList](storage, "VolumeAttachment", "volumeattachments")),

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	policyv1 "k8s.io/api/policy/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
@@ -59,6 +60,45 @@ func TestDisruptionBudgets(t *testing.T) {
 	} {
 		b := &policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Name: "b", Namespace: "default"}, Spec: tt.spec}
 		got := row.Validate(b)
+		if len(got) != len(tt.want) {
+			t.Errorf("%s: got %v, want %d errors", tt.name, got, len(tt.want))
+			continue
+		}
+		for i, want := range tt.want {
+			if !strings.Contains(got[i].Error(), want) {
+				t.Errorf("%s: got %q, want %q in it", tt.name, got[i], want)
+			}
+		}
+	}
+}
+
+func TestCSINodes(t *testing.T) {
+	row := rows.CSINodes()
+	node := func(drivers ...storagev1.CSINodeDriver) *storagev1.CSINode {
+		return &storagev1.CSINode{ObjectMeta: metav1.ObjectMeta{Name: "n"}, Spec: storagev1.CSINodeSpec{Drivers: drivers}}
+	}
+	good := storagev1.CSINodeDriver{Name: "CSI.example.com", NodeID: "n", TopologyKeys: []string{"example.com/zone"}}
+	moved, more := good, good
+	moved.NodeID, more.Allocatable = "m", &storagev1.VolumeNodeResources{Count: ptr.To(int32(3))}
+	for _, tt := range []struct {
+		name     string
+		old, new *storagev1.CSINode
+		want     []string // the errors
+	}{
+		{"no drivers", nil, node(), nil},
+		{"one", nil, node(good), nil},
+		{"twice", nil, node(good, good), []string{`spec.drivers[1].name: Duplicate value: "CSI.example.com"`}},
+		{"nothing said", nil, node(storagev1.CSINodeDriver{}), []string{"spec.drivers[0].name: Required value", "spec.drivers[0].nodeID: Required value"}},
+		{"names that are none", nil, node(storagev1.CSINodeDriver{Name: "a b", NodeID: "n", TopologyKeys: []string{"x y"}}), []string{`spec.drivers[0].name: Invalid value: "a b"`, `spec.drivers[0]: Invalid value: "x y"`}},
+		{"fewer than no volumes", nil, node(storagev1.CSINodeDriver{Name: "a", NodeID: "n", Allocatable: &storagev1.VolumeNodeResources{Count: ptr.To(int32(-1))}}), []string{"spec.drivers[0].allocatable.count: Invalid value: -1"}},
+		{"a driver comes", node(), node(good), nil},
+		{"more volumes", node(good), node(more), nil},
+		{"another ID", node(good), node(moved), []string{"spec.drivers: Invalid value"}},
+	} {
+		got := row.Validate(tt.new)
+		if tt.old != nil {
+			got = row.ValidateUpdate(tt.new, tt.old)
+		}
 		if len(got) != len(tt.want) {
 			t.Errorf("%s: got %v, want %d errors", tt.name, got, len(tt.want))
 			continue

@@ -34,6 +34,7 @@ var explained = []struct {
 	{"namespaces", regexp.MustCompile(`may only be 'Terminating'`), "whether a namespace is to end decides its phase here"},
 	{"pods", regexp.MustCompile(`static pods do not support resource claims`), "a claim that a mirror pod may not have is checked all the same"},
 	{"", regexp.MustCompile(`localhostProfile: Invalid value: \{|minAvailable and maxUnavailable cannot be both set|podIP and podIPs must either both be set`), "upstream shows its inner type, whose fields have other names"},
+	{"csinodes", regexp.MustCompile(`^\.spec\.drivers: conflict with|Invalid: the server rejected our request due to an error in our request|topologyKeys: (conflict with|\{\}, not nothing|\[\], not nothing)|spec\.drivers: Invalid value: .*field is immutable|cannot unmarshal array into Go struct field CSINode|f:spec: \{"":\{\}\}, not nothing|theirs alone: spec\.drivers\[\]\.name: Duplicate value`), "an empty list is one here, and none in upstream's store"},
 	{"runtimeclasses", regexp.MustCompile(`handler: Invalid value: .*(field is immutable|must be no more than)`), "upstream says it in the words of its declarative validation: null, characters"},
 	{"nodes", regexp.MustCompile(`failed to check with dual stack|declaredFeatures\[\]: .*must be (no more|sorted)`), "upstream tells two or three things of one bad value"},
 	{"", regexp.MustCompile(`spec\.resources\.claims\[\]`), "claims of a whole pod are refused, and their names not looked at"},
