@@ -9,6 +9,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -111,8 +112,14 @@ func (s Suite) one(ctx context.Context, spec string) Result {
 		"--provider=skeleton", "--kubeconfig="+s.Kubeconfig, "--kubectl-path="+s.Kubectl, "--num-nodes=0", "--allowed-not-ready-nodes=-1",
 		"--disable-log-dump", "--dump-logs-on-failure=false")
 	cmd.Stdout, cmd.Stderr = &out, &out
+	temp, err := os.MkdirTemp("", "conformance-") // the suite leaves files behind, one for each kubectl
+	if err != nil {
+		r.Reason = err.Error()
+		return r
+	}
+	cmd.Env = append(os.Environ(), "TMPDIR="+temp)
 	start := time.Now()
-	err := cmd.Run()
+	err = errors.Join(cmd.Run(), os.RemoveAll(temp))
 	r.Took = time.Since(start)
 	switch {
 	case err != nil:
