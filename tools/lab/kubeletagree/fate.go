@@ -144,7 +144,7 @@ var (
 
 // plain is a message without what cannot be the same, and without what ours says more.
 func (s *side) plain(text string) string {
-	text = strings.NewReplacer(s.node, "NODE", `"`+s.namespace+`"`, `"NAMESPACE"`, s.namespace+"/", "NAMESPACE/", "_"+s.namespace, "_NAMESPACE").Replace(text)
+	text = strings.NewReplacer(s.node, "NODE", `"`+s.namespace+`"`, `"NAMESPACE"`, s.namespace+"/", "NAMESPACE/", "_"+s.namespace, "_NAMESPACE", "."+s.namespace+".svc", ".NAMESPACE.svc").Replace(text)
 	for _, r := range []struct {
 		of *regexp.Regexp
 		as string
