@@ -255,6 +255,8 @@ func meant(what string, ours, theirs map[string]string) bool {
 		return strings.HasPrefix(ours[what], "terminated ")
 	case strings.HasPrefix(ours[what], "terminated "), strings.HasPrefix(ours[what], "waiting "):
 		return ended && theirs[what] == "waiting PodInitializing: " || inTime && strings.HasPrefix(theirs[what], "terminated ")
+	case what == "condition Initialized":
+		return inTime
 	case what == "condition Ready", what == "condition ContainersReady":
 		return gone && strings.HasPrefix(ours[what], "False PodFailed")
 	}
