@@ -243,7 +243,7 @@ func meant(what string, ours, theirs map[string]string) bool {
 	case what == dropped:
 		return true
 	case strings.HasPrefix(what, "event "):
-		atTheEnd := slices.ContainsFunc([]string{"BackOff", "Unhealthy", "Resize", "Killing"}, func(r string) bool { return strings.HasPrefix(what, "event "+r) })
+		atTheEnd := slices.ContainsFunc([]string{"BackOff", "Unhealthy", "Resize", "Killing", "FailedPreStopHook"}, func(r string) bool { return strings.HasPrefix(what, "event "+r) })
 		return ours[dropped]+theirs[dropped] != "" || ended && atTheEnd || gone && what == "event DeadlineExceeded"
 	case what == "reason":
 		return gone
