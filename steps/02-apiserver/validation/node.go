@@ -35,8 +35,12 @@ func (f *findings) node(n *corev1.Node) {
 
 func (f *findings) declaredFeatures(names []string) {
 	for i, name := range names {
+		at := field.NewPath("status", "declaredFeatures").Index(i)
+		if slices.Contains(names[:i], name) {
+			f.list = append(f.list, field.Duplicate(at, name))
+		}
 		if !feature.MatchString(name) {
-			f.invalid(field.NewPath("status", "declaredFeatures").Index(i), name, fmt.Sprintf("invalid feature name %q: must start with an UpperCamelCase segment, "+
+			f.invalid(at, name, fmt.Sprintf("invalid feature name %q: must start with an UpperCamelCase segment, "+
 				"with subsequent segments separated by '/' (e.g., MyFeature or MyFeature/mySubFeature), and contain only alphanumeric characters and slashes", name))
 		}
 	}
