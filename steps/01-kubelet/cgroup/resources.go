@@ -86,12 +86,6 @@ func total(pod *corev1.Pod, of func(*corev1.Container, corev1.ResourceName) int6
 	return max(busiest, apps)
 }
 
-// Requests returns what the pod requests of the node, in thousandths of a CPU
-// and in bytes of memory.
-func Requests(pod *corev1.Pod) (cpu, memory int64) {
-	return total(pod, request, corev1.ResourceCPU), total(pod, request, corev1.ResourceMemory)
-}
-
 func allLimited(pod *corev1.Pod, name corev1.ResourceName) bool {
 	for _, list := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
 		for i := range list {
